@@ -1,0 +1,3 @@
+"""A small Keras on NumPy."""
+
+from minikeras.ops import operators as _operators

@@ -1,0 +1,164 @@
+"""Define the six primitives that promotion and the backward walk themselves stand on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minikeras.core.dispatch import Primitive, as_tensors
+from minikeras.core.spec import Spec, as_dtype, broadcast, promote, weak
+from minikeras.core.tensor import Array, EagerTensor, as_tensor
+
+
+def numpy_dtype(tensor: Any) -> np.dtype[Any]:
+    """Return the NumPy dtype of any tensor."""
+    return tensor.array.dtype if type(tensor) is EagerTensor else np.dtype(tensor.dtype.name)
+
+
+def astype(tensor: Any, dtype: np.dtype[Any]) -> Any:
+    """Return `tensor` in `dtype`, itself if it has it already."""
+    return tensor if numpy_dtype(tensor) == dtype else cast(tensor, dtype=dtype)
+
+
+def filled(like: Any, value: float) -> EagerTensor:
+    """Return a tensor of `like`'s shape and dtype with every element `value`."""
+    return EagerTensor(np.full(tuple(like.shape), value, numpy_dtype(like)))
+
+
+# NumPy's float64 scalar is a Python float too, and as weak as one.
+_NUMBERS = (float, int, bool, np.float64)
+
+
+def promoted(inputs: Sequence[Any]) -> list[Any]:
+    """Turn inputs into tensors of their common dtype; Python numbers adopt it."""
+    tensors: list[Any] = []
+    numbers = False
+    for x in inputs:
+        kind = type(x)
+        if kind is EagerTensor:
+            tensors.append(x)
+        elif kind in _NUMBERS:
+            tensors.append(x)
+            numbers = True
+        else:
+            tensors.append(as_tensor(x))
+    strong = [numpy_dtype(x) for x in tensors if not isinstance(x, (int, float))]
+    if not strong:
+        return promoted([as_tensor(x) for x in tensors])
+    dtype = strong[0]
+    for other in strong[1:]:
+        if other is not dtype:
+            dtype = promote(dtype, other)
+    if not numbers:
+        return tensors if all(d is dtype for d in strong) else [astype(x, dtype) for x in tensors]
+    for x in tensors:
+        if isinstance(x, (int, float)):
+            dtype = weak(dtype, x)
+    return [
+        EagerTensor(np.asarray(x, dtype)) if isinstance(x, (int, float)) else astype(x, dtype)
+        for x in tensors
+    ]
+
+
+def floating(inputs: Sequence[Any]) -> list[Any]:
+    """Turn inputs into tensors of their common floating dtype; integers become `floatx()`."""
+    tensors = promoted(inputs) if len(inputs) > 1 else as_tensors(inputs)
+    dtype = numpy_dtype(tensors[0])
+    if dtype.kind == "f":
+        return tensors
+    return [cast(tensor, dtype=as_dtype(None)) for tensor in tensors]
+
+
+def _cast(x: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(all="ignore"):  # out of range is defined by IEEE or wraps, as in NumPy
+        return x.astype(dtype)
+
+
+cast = Primitive(
+    "cast",
+    _cast,
+    lambda x, dtype: Spec(x.shape, dtype),
+    vjps=(lambda g, x_spec: astype(g, numpy_dtype(x_spec)),),
+)
+
+add = Primitive(
+    "add",
+    np.errstate(all="ignore")(np.add),
+    lambda x1, x2: Spec(broadcast(x1.shape, x2.shape), x1.dtype),
+    vjps=(lambda g: g, lambda g: g),
+    arguments=("x1", "x2"),
+    prepare=promoted,
+)
+
+
+def _broadcast_spec(x: Spec, shape: tuple[int, ...]) -> Spec:
+    if broadcast(x.shape, shape) != tuple(shape):
+        raise ValueError(f"expected a shape that broadcasts to {tuple(shape)}, got {x.shape}.")
+    return Spec(tuple(shape), x.dtype)
+
+
+broadcast_to = Primitive(
+    "broadcast_to",
+    lambda x, shape: np.broadcast_to(x, shape),
+    _broadcast_spec,
+    vjps=(lambda g, x_spec: sum_to(g, shape=tuple(x_spec.shape)),),
+)
+
+
+def _sum_to(x: Array, shape: tuple[int, ...]) -> Array:
+    extra = x.ndim - len(shape)
+    kept = tuple(
+        axis + extra for axis, n in enumerate(shape) if n == 1 and x.shape[axis + extra] != 1
+    )
+    axes = (*range(extra), *kept)
+    return np.asarray(x.sum(axis=axes, keepdims=True)).reshape(shape)
+
+
+sum_to = Primitive(
+    "sum_to",
+    np.errstate(all="ignore")(_sum_to),
+    lambda x, shape: Spec(_broadcast_spec(Spec(shape, x.dtype), x.shape) and shape, x.dtype),
+    vjps=(lambda g, x_spec: broadcast_to(g, shape=tuple(x_spec.shape)),),
+)
+
+
+def _reshape_spec(x: Spec, shape: tuple[int, ...]) -> Spec:
+    total = int(np.prod(x.shape, dtype=object)) if x.shape else 1
+    known = int(np.prod([n for n in shape if n != -1], dtype=object)) if shape else 1
+    if shape.count(-1) == 1 and known and total % known == 0:
+        return Spec(tuple(total // known if n == -1 else n for n in shape), x.dtype)
+    if -1 in shape or known != total:
+        raise ValueError(
+            f"expected a new shape for {total} elements (shape {tuple(x.shape)}), got {shape}."
+        )
+    return Spec(tuple(shape), x.dtype)
+
+
+reshape = Primitive(
+    "reshape",
+    lambda x, shape: x.reshape(shape),
+    _reshape_spec,
+    vjps=(lambda g, x_spec: reshape(g, shape=tuple(x_spec.shape)),),
+)
+
+
+def _stack_spec(*xs: Spec, axis: int) -> Spec:
+    if any(x.shape != xs[0].shape for x in xs):
+        raise ValueError(f"expected equal shapes, got {[tuple(x.shape) for x in xs]}.")
+    rank = len(xs[0].shape) + 1
+    if not -rank <= axis < rank:
+        raise ValueError(f"expected an axis in [{-rank}, {rank}), got {axis}.")
+    shape = list(xs[0].shape)
+    shape.insert(axis % rank, len(xs))
+    return Spec(tuple(shape), xs[0].dtype)
+
+
+stack = Primitive(
+    "stack",
+    lambda *xs, axis: np.stack(xs, axis),
+    _stack_spec,
+    vjps=lambda g, axis: [g[(slice(None),) * (axis % g.ndim) + (i,)] for i in range(g.shape[axis])],
+    arguments=("xs",),
+    prepare=promoted,
+    variadic=True,
+)

@@ -1,0 +1,95 @@
+"""Hold what is going on in this thread: recording tapes, redirected variables, name scopes."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minikeras.core.tensor import Variable
+
+
+class _State(threading.local):
+    recorders: tuple[Any, ...] = ()
+    """Tapes and accumulators that record now, the outermost first."""
+    scope: "VariableScope | None" = None
+    """Where reads and assignments of Variables go instead of the Variables themselves."""
+    autocast: Any = None
+    """The floating dtype in which Variables are read, None for their own."""
+    names: tuple[str, ...] = ()
+    """Name scopes around the code that runs, the outermost first."""
+    debug: bool = False
+    """Whether nodes remember the line of user code that made them."""
+
+
+state = _State()
+
+
+class VariableScope:
+    """Keep assignments to Variables aside while this scope is entered.
+
+    Shape inference runs a layer's code without changing its weights this way; a trace gives
+    Variables symbolic values and finds in `assigned` which ones a function changed.
+    """
+
+    def __init__(self, values: list[tuple["Variable", Any]] | None = None) -> None:
+        self.assigned: dict[int, tuple[Variable, Any]] = {}
+        for variable, value in values or []:
+            self.assigned[variable.key] = (variable, value)
+        self._outer: VariableScope | None = None
+
+    def read(self, variable: "Variable") -> Any:
+        """Return the value that `variable` has inside this scope."""
+        found = self.assigned.get(variable.key)
+        if found is not None:
+            return found[1]
+        return self._outer.read(variable) if self._outer is not None else variable.stored
+
+    def assign(self, variable: "Variable", value: Any) -> None:
+        """Give `variable` another value inside this scope only."""
+        self.assigned[variable.key] = (variable, value)
+
+    def __enter__(self) -> "VariableScope":
+        self._outer, state.scope = state.scope, self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        state.scope, self._outer = self._outer, None
+
+
+@contextlib.contextmanager
+def overridden(**settings: Any) -> Iterator[None]:
+    """Set attributes of this thread's state for the length of a `with` block."""
+    before = {name: getattr(state, name) for name in settings}
+    for name, value in settings.items():
+        setattr(state, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(state, name, value)
+
+
+def unrecorded() -> contextlib.AbstractContextManager[None]:
+    """Keep every tape of this thread from recording for the length of a `with` block."""
+    return overridden(recorders=())
+
+
+def name_scope(name: str) -> contextlib.AbstractContextManager[None]:
+    """Prefix the paths of Variables made in the `with` block by `name`."""
+    return overridden(names=(*state.names, name))
+
+
+_counts: dict[str, int] = {}
+
+
+def unique_name(prefix: str) -> str:
+    """Return `prefix`, then `prefix_1`, `prefix_2`… as Keras numbers names."""
+    seen = _counts.get(prefix, 0)
+    _counts[prefix] = seen + 1
+    return f"{prefix}_{seen}" if seen else prefix
+
+
+def forget_names() -> None:
+    """Begin numbering names anew, as `clear_session` does."""
+    _counts.clear()

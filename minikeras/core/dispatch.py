@@ -1,0 +1,267 @@
+"""Run primitives: on arrays at once, on symbolic tensors by their spec rule; leave a Node behind.
+
+`Node(op, inputs, params, outputs)` is the only record there is. A tape is a list of nodes, a
+traced function is a graph of nodes whose ops are primitives, a functional model is a graph of
+nodes whose ops are layers.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minikeras import tree
+from minikeras.core.context import state
+from minikeras.core.spec import Spec
+from minikeras.core.tensor import Array, EagerTensor, SymbolicTensor, Tensor, as_tensor
+
+# Below this many bytes an array costs less to keep than the stand-in that would replace it.
+_SMALL = 512
+
+# Open axes are replaced by these lengths in turn; result axes that differ are open too.
+_PROBES = (83, 89)
+
+
+class Node:
+    """One application of an op: what it was, what went in, what came out."""
+
+    __slots__ = ("inputs", "op", "outputs", "params", "source")
+
+    def __init__(
+        self, op: Any, inputs: Sequence[Any], params: dict[str, Any], outputs: Sequence[Any]
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+        self.outputs = outputs
+        self.source = _user_line() if state.debug else None
+
+    def __repr__(self) -> str:
+        outputs = ", ".join(str(tuple(output.shape)) for output in self.outputs)
+        where = f" at {self.source}" if self.source else ""
+        return f"<Node {self.op.name} -> {outputs}{where}>"
+
+
+def _user_line() -> str | None:
+    """Return `file:line` of the innermost frame outside this package."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("minikeras"):
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame and f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+class Rule:
+    """A vjp rule and what it needs, read off its parameter names.
+
+    `g` is the gradient of the output, `y` the output, an argument's name that argument,
+    `<argument>_spec` only its shape and dtype, any other name the parameter of that name.
+    Whatever no rule of a primitive names, the tape does not keep alive.
+    """
+
+    __slots__ = ("function", "needs")
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+        self.function = function
+        code = function.__code__
+        self.needs: list[tuple[str, Any]] = []
+        for name in code.co_varnames[: code.co_argcount]:
+            plain = name.removesuffix("_spec")
+            if name in ("g", "y"):
+                self.needs.append((name, None))
+            elif plain in arguments:
+                self.needs.append(("spec" if plain != name else "input", arguments.index(plain)))
+            else:
+                self.needs.append(("param", name))
+
+    def __call__(self, node: Node, g: Any, y: Any) -> Any:
+        values = []
+        for kind, which in self.needs:
+            if kind == "g":
+                values.append(g)
+            elif kind == "y":
+                values.append(y)
+            elif kind == "param":
+                values.append(node.params[which])
+            else:
+                values.append(node.inputs[which])
+        return self.function(*values)
+
+
+class Primitive:
+    """An op with a NumPy `forward`, a `spec` rule and a vjp rule per differentiable argument.
+
+    Args:
+        name: what errors, graphs and tapes call it.
+        forward: computes the output array (a tuple of them if `multiple`) from arrays and params.
+        spec: computes the output `Spec` (a tuple of them) from the inputs' specs and params; raises
+            `ValueError` for inputs that do not go together.
+        vjps: one rule or None per argument, or one rule that returns a gradient for every input
+            of a `variadic` op; None if nothing is differentiable.
+        arguments: the names of the tensor arguments, the only one if `variadic`.
+        prepare: turns the caller's inputs into tensors, promoting dtypes where that is wanted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        spec: Callable[..., Any],
+        vjps: Any = None,
+        *,
+        arguments: tuple[str, ...] = ("x",),
+        prepare: Callable[[Sequence[Any]], list[Any]] | None = None,
+        variadic: bool = False,
+        multiple: bool = False,
+        doc: str | None = None,
+    ) -> None:
+        self.name = self.__name__ = name
+        self.__doc__ = doc
+        self.forward = forward
+        self.spec = spec
+        self.arguments = arguments
+        self.prepare = prepare or as_tensors
+        self.variadic = variadic
+        self.multiple = multiple
+        rules = (vjps,) if callable(vjps) else vjps
+        self.rules = rules and [rule and Rule(rule, arguments) for rule in rules]
+        needs = [need for rule in self.rules or () if rule for need in rule.needs]
+        self._keeps = {which for kind, which in needs if kind == "input"}
+        self._keeps_output = ("y", None) in needs
+
+    def __repr__(self) -> str:
+        return f"<Primitive {self.name}>"
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        """Apply this op to tensors, or to what becomes tensors, and record it."""
+        if len(inputs) < len(self.arguments) and not self.variadic:
+            inputs, params = self._named(inputs, params)
+        tensors = self.prepare(inputs)
+        for tensor in tensors:
+            if type(tensor) is not EagerTensor:
+                return self._symbolic(tensors, params)
+        try:
+            result = self.forward(*[tensor.array for tensor in tensors], **params)
+        except (ValueError, IndexError, TypeError) as error:
+            self._explain(tensors, params, error)
+            raise
+        if self.multiple:
+            outputs = [EagerTensor(np.asarray(array)) for array in result]
+            if state.recorders and self.rules:
+                self._record(tensors, params, outputs)
+            return tuple(outputs)
+        output = EagerTensor(result if type(result) is np.ndarray else np.asarray(result))
+        if state.recorders and self.rules:
+            self._record(tensors, params, (output,))
+        return output
+
+    def _named(self, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Take tensor arguments that were passed by name out of `params`."""
+        missing = [name for name in self.arguments[len(inputs) :] if name not in params]
+        if missing:
+            raise TypeError(f"{self.name}: expected arguments {self.arguments}, got no {missing}.")
+        named = [params[name] for name in self.arguments[len(inputs) :]]
+        return (*inputs, *named), {k: v for k, v in params.items() if k not in self.arguments}
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if self.variadic:
+            kind = inspect.Parameter.VAR_POSITIONAL
+        return inspect.Signature([inspect.Parameter(name, kind) for name in self.arguments])
+
+    def _record(self, inputs: Sequence[Any], params: dict[str, Any], outputs: Any) -> None:
+        node = None
+        for recorder in state.recorders:
+            live = recorder.live
+            for tensor in inputs:
+                if tensor.key in live:
+                    break
+            else:
+                continue
+            node = node or self._node(inputs, params, outputs)
+            recorder.record(node)
+
+    def _node(self, inputs: Sequence[Any], params: dict[str, Any], outputs: Any) -> Node:
+        """Make a node that keeps no array alive which no rule needs."""
+        if self.variadic:
+            kept = inputs if self._keeps else [_slim(tensor) for tensor in inputs]
+        else:
+            keeps = self._keeps
+            kept = [tensor if i in keeps else _slim(tensor) for i, tensor in enumerate(inputs)]
+        if not self._keeps_output:
+            outputs = [_slim(tensor) for tensor in outputs]
+        return Node(self, kept, params, outputs)
+
+    def _symbolic(self, inputs: Sequence[Any], params: dict[str, Any]) -> Any:
+        specs = [Spec(tensor.shape, np.dtype(tensor.dtype.name)) for tensor in inputs]
+        found = probe(lambda *specs: self._spec(specs, params), specs)
+        found = found if self.multiple else (found,)
+        outputs = [SymbolicTensor(spec.shape, spec.dtype) for spec in found]
+        node = Node(self, inputs, params, outputs)
+        for output in outputs:
+            output.node = node
+        if state.recorders and self.rules:
+            self._record(inputs, params, outputs)
+        return tuple(outputs) if self.multiple else outputs[0]
+
+    def _spec(self, specs: Sequence[Spec], params: dict[str, Any]) -> Any:
+        try:
+            return self.spec(*specs, **params)
+        except (ValueError, IndexError, TypeError) as error:
+            raise type(error)(f"{self.name}: {error}") from error
+
+    def _explain(self, inputs: Sequence[Any], params: dict[str, Any], error: Exception) -> None:
+        """Let the spec rule say in our words what NumPy said in its own."""
+        try:
+            self.spec(*[Spec(x.array.shape, x.array.dtype) for x in inputs], **params)
+        except (ValueError, IndexError, TypeError) as better:
+            raise type(better)(f"{self.name}: {better}") from error
+
+
+def as_tensors(inputs: Sequence[Any]) -> list[Any]:
+    """Turn each input into a tensor of its own dtype."""
+    return [x if type(x) is EagerTensor else as_tensor(x) for x in inputs]
+
+
+def _slim(tensor: Any) -> Tensor:
+    """Return a stand-in with the same key, shape and dtype, or the tensor if it is small."""
+    if type(tensor) is not EagerTensor or tensor.array.nbytes <= _SMALL:
+        return tensor  # type: ignore[no-any-return]
+    return SymbolicTensor(tensor.array.shape, tensor.array.dtype, key=tensor.key)
+
+
+def array_of(tensor: Any) -> Array:
+    """Return the array of what must be an eager tensor or becomes one."""
+    return as_tensor(tensor).array  # type: ignore[no-any-return]
+
+
+def is_open(tensor: Any) -> bool:
+    """Tell whether `tensor` is symbolic and has an axis of unknown length."""
+    return isinstance(tensor, SymbolicTensor) and None in tensor._shape
+
+
+def probe(function: Callable[..., Any], specs: Sequence[Any]) -> Any:
+    """Run a rule on specs whose open axes got a length, twice; axes that then differ are open.
+
+    `function` takes specs and returns a nest of things with `shape` and `dtype`.
+    """
+    if not any(None in spec.shape for spec in specs):
+        return function(*specs)
+    first, second = (
+        function(*(Spec(_filled(spec.shape, length), spec.dtype) for spec in specs))
+        for length in _PROBES
+    )
+    return tree.map_structure(_merged, first, second)
+
+
+def _filled(shape: tuple[int | None, ...], length: int) -> tuple[int, ...]:
+    return tuple(length if axis is None else axis for axis in shape)
+
+
+def _merged(a: Any, b: Any) -> Spec:
+    if len(a.shape) != len(b.shape):
+        raise ValueError("expected a rank that does not depend on open axes, got one that does.")
+    shape = tuple(x if x == y else None for x, y in zip(a.shape, b.shape, strict=True))
+    return Spec(shape, np.dtype(str.__str__(a.dtype) if isinstance(a.dtype, str) else a.dtype))

@@ -1,0 +1,441 @@
+"""Record what is computed and walk back over it: `GradientTape`."""
+
+import contextlib
+import enum
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minikeras import tree
+from minikeras.core.basic import add, filled, numpy_dtype, reshape, stack, sum_to
+from minikeras.core.context import state
+from minikeras.core.dispatch import Node
+from minikeras.core.tensor import EagerTensor, IndexedSlices, Tensor, Variable, as_tensor
+
+logger = logging.getLogger("minikeras")
+
+_USED = (
+    "A non-persistent GradientTape can only be used to compute one set of gradients (or jacobians)"
+)
+_NEVER = (
+    "GradientTape: expected a tape that has recorded something, got one that was never entered. "
+    "Compute the target inside `with GradientTape() as tape:`."
+)
+_SLOW = (
+    "Calling GradientTape.gradient on a persistent tape inside its context is significantly less "
+    "efficient than calling it outside the context (it causes the gradient ops to be recorded on "
+    "the tape, leading to increased CPU and memory usage). Only call GradientTape.gradient inside "
+    "the context if you actually want to trace the gradient in order to compute higher order "
+    "derivatives."
+)
+_warned: dict[str, int] = {}
+
+
+def _warn(message: str, times: int) -> None:
+    _warned[message] = _warned.get(message, 0) + 1
+    if _warned[message] <= times:
+        logger.warning(message)
+
+
+class UnconnectedGradients(enum.Enum):
+    """What `gradient` answers for a source that the target does not depend on."""
+
+    NONE = "none"
+    ZERO = "zero"
+
+
+def backward(nodes: Sequence[Node], grads: dict[int, Any], sources: set[int]) -> dict[int, Any]:
+    """Walk `nodes` from last to first, turning gradients of outputs into gradients of inputs.
+
+    Args:
+        nodes: the record, in the order in which it was made.
+        grads: gradient by key, of the targets; is used up.
+        sources: the keys whose gradients are wanted. Only paths that lead there are followed.
+
+    Returns:
+        gradient by key, of the sources that the targets depend on.
+    """
+    reached = set(sources)
+    path = []
+    for node in nodes:
+        for tensor in node.inputs:
+            if tensor.key in reached:
+                for output in node.outputs:
+                    reached.add(output.key)
+                path.append(node)
+                break
+    for node in reversed(path):
+        found = [
+            grads.get(output.key) if output.key in sources else grads.pop(output.key, None)
+            for output in node.outputs
+        ]
+        if any(g is not None for g in found):
+            _pull(node, found, grads, reached)
+    return grads
+
+
+def _pull(node: Node, found: list[Any], grads: dict[int, Any], reached: set[int]) -> None:
+    """Add to `grads` what the vjp rules of one node give for its inputs."""
+    op = node.op
+    if op.multiple:
+        y: Any = node.outputs
+        g: Any = [filled(out, 0) if g is None else g for g, out in zip(found, y, strict=True)]
+    else:
+        y, g = node.outputs[0], found[0]
+        g = g.dense() if type(g) is IndexedSlices else g
+    if op.variadic:
+        pulled = op.rules[0](node, g, y)
+    for i, tensor in enumerate(node.inputs):
+        if tensor.key not in reached or numpy_dtype(tensor).kind != "f":
+            continue
+        if op.variadic:
+            grad = pulled[i]
+        else:
+            rule = op.rules[i]
+            grad = rule and rule(node, g, y)
+        if grad is None:
+            continue
+        if tuple(grad.shape) != tuple(tensor.shape):
+            grad = sum_to(grad, shape=tuple(tensor.shape))
+        before = grads.get(tensor.key)
+        grads[tensor.key] = grad if before is None else _sum(before, grad)
+
+
+def _sum(a: Any, b: Any) -> Any:
+    sparse = isinstance(a, IndexedSlices) and isinstance(b, IndexedSlices)
+    return a + b if sparse else add(a, b)
+
+
+class GradientTape:
+    """Record the ops that run inside `with GradientTape() as tape:` and differentiate them.
+
+    Trainable Variables are watched when they are read, other tensors after `watch`. The contract
+    is that of `tf.GradientTape`.
+
+    Args:
+        persistent: allow `gradient` more than once; the record lives as long as the tape.
+        watch_accessed_variables: watch trainable Variables without being told.
+
+    >>> x = tf.Variable(3.0)
+    >>> with tf.GradientTape() as tape:
+    ...     y = x * x
+    >>> tape.gradient(y, x)
+    <tf.Tensor: shape=(), dtype=float32, numpy=6.0>
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        self._persistent = persistent
+        self._watch_accessed = watch_accessed_variables
+        self._nodes: list[Node] | None = None
+        self._recording = False
+        self._entered = False
+        self._variables: dict[int, tuple[Variable, set[int]]] = {}
+        self.live: set[int] = set()
+        """Keys of the tensors that are watched or derive from a watched one."""
+
+    # -- recording -----------------------------------------------------------------------------
+
+    def __enter__(self) -> "GradientTape":
+        self._push()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._recording:
+            self._pop()
+
+    def _push(self) -> None:
+        if self._recording:
+            raise ValueError(
+                "Tape is still recording, This can happen if you try to re-enter an "
+                "already-active tape."
+            )
+        if self._nodes is None:
+            self._clear()
+        self._recording = self._entered = True
+        state.recorders = (*state.recorders, self)
+
+    def _pop(self) -> None:
+        self._recording = False
+        state.recorders = tuple(tape for tape in state.recorders if tape is not self)
+
+    def _clear(self) -> None:
+        self._nodes, self.live, self._variables = [], set(), {}
+
+    def record(self, node: Node) -> None:
+        """Append a node one of whose inputs is live."""
+        outputs = [out.key for out in node.outputs if numpy_dtype(out).kind == "f"]
+        if outputs:
+            self._nodes.append(node)  # type: ignore[union-attr]
+            self.live.update(outputs)
+
+    def read(self, variable: Variable, value: Any) -> None:
+        """Take note that `variable` was read and that `value` came out."""
+        known = self._variables.get(variable.key)
+        if known is None:
+            if not (self._watch_accessed and variable.trainable):
+                return
+            known = self._variables[variable.key] = (variable, set())
+        if numpy_dtype(value).kind == "f":
+            known[1].add(value.key)
+            self.live.add(value.key)
+
+    def watch(self, tensor: Any) -> None:
+        """Watch a tensor, a Variable or any nest of them.
+
+        Raises `ValueError` for anything else, `RuntimeError` before the tape was entered.
+        """
+        if self._nodes is None:
+            raise RuntimeError(
+                "GradientTape.watch: expected a tape that records, got one that "
+                + ("was used up by gradient()." if self._entered else "was never entered.")
+                + " Call watch inside `with GradientTape() as tape:`."
+            )
+        for leaf in tree.flatten(tensor):
+            if not isinstance(leaf, (Tensor, Variable)):
+                raise ValueError(
+                    f"Passed in object {leaf!s} of type {type(leaf).__name__!r}, not tf.Tensor or "
+                    "tf.Variable or ExtensionType."
+                )
+            if not leaf.dtype.is_floating:
+                _warn(
+                    "The dtype of the watched tensor must be floating (e.g. tf.float32), "
+                    f"got {leaf.dtype!r}",
+                    times=5,
+                )
+            elif isinstance(leaf, Variable):
+                self._variables.setdefault(leaf.key, (leaf, set()))
+                self.read(leaf, leaf.stored if state.scope is None else state.scope.read(leaf))
+            else:
+                self.live.add(leaf.key)
+
+    @contextlib.contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """Pause this tape, and no other, for the length of a `with` block."""
+        if self._nodes is None:
+            raise RuntimeError("Trying to stop recording a tape which is not recording.")
+        if not self._recording:
+            raise ValueError("Tape is not recording.")
+        self._pop()
+        try:
+            yield
+        finally:
+            self._push()
+
+    def reset(self) -> None:
+        """Forget everything recorded and watched, and go on recording."""
+        if not self._recording:
+            raise ValueError("Tape is not recording.")
+        self._clear()
+
+    def watched_variables(self) -> tuple[Variable, ...]:
+        """Return the Variables this tape has watched, in the order of their construction."""
+        return tuple(variable for _, (variable, _keys) in sorted(self._variables.items()))
+
+    # -- differentiating -----------------------------------------------------------------------
+
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: UnconnectedGradients | str = UnconnectedGradients.NONE,
+    ) -> Any:
+        """Return the gradients of the sum of `target`'s elements, packed like `sources`.
+
+        Args:
+            target: a tensor, a Variable or a nest of them, of any shapes.
+            sources: a nest of tensors and Variables; intermediate results are allowed.
+            output_gradients: factors for the targets' elements, one tensor a target, which must
+                broadcast to the target's shape.
+            unconnected_gradients: `"none"` or `"zero"`: what to return for a source that the
+                target does not depend on.
+
+        Raises `RuntimeError` on the second use of a tape that is not persistent.
+        """
+        nothing = UnconnectedGradients(_checked(unconnected_gradients))
+        targets = self._flat("target", target)
+        flat = self._flat("sources", sources)
+        grads: dict[int, Any] = {}
+        factors = _factors(targets, output_gradients)
+        with self._differentiating() as nodes:
+            for tensor, factor in zip(targets, factors, strict=True):
+                if tensor.dtype.is_floating:
+                    before = grads.get(tensor.key)
+                    grads[tensor.key] = factor if before is None else add(before, factor)
+            found = self._gradients(nodes, grads, flat, nothing)
+        return tree.pack_sequence_as(sources, found)
+
+    @contextlib.contextmanager
+    def _differentiating(self) -> Iterator[list[Node]]:
+        """Lend the record; use it up afterwards unless the tape is persistent."""
+        if self._nodes is None:
+            raise RuntimeError(_USED if self._entered else _NEVER)
+        if self._recording:
+            if self._persistent:
+                _warn(_SLOW, times=1)
+            else:
+                self._pop()
+        yield list(self._nodes)
+        if not self._persistent:
+            self._nodes, self.live = None, set()
+
+    def _flat(self, name: str, structure: Any) -> list[Any]:
+        """Flatten a nest, checking that every leaf can be a target or a source."""
+        leaves = tree.flatten(structure)
+        for leaf in leaves:
+            if not isinstance(leaf, (Tensor, Variable)):
+                raise TypeError(
+                    f"Argument `{name}` should be a list or nested structure of Tensors, Variables "
+                    f"or CompositeTensors to be differentiated, but received {leaf!r}."
+                )
+        if name == "target":
+            return [
+                leaf.stored if isinstance(leaf, Variable) else as_tensor(leaf) for leaf in leaves
+            ]
+        return leaves
+
+    def _keys(self, source: Any) -> set[int]:
+        """Return the keys of all values under which `source` was read."""
+        if not isinstance(source, Variable):
+            return {source.key}
+        _, read = self._variables.get(source.key, (source, set()))
+        return {*read, source.stored.key}
+
+    def _gradients(
+        self,
+        nodes: list[Node],
+        grads: dict[int, Any],
+        sources: list[Any],
+        nothing: UnconnectedGradients,
+    ) -> list[Any]:
+        keys = [self._keys(source) for source in sources]
+        found = backward(nodes, grads, set().union(*keys))
+        answers = []
+        for source, wanted in zip(sources, keys, strict=True):
+            parts = [found[key] for key in sorted(wanted) if key in found]
+            answer = parts[0] if parts else None
+            for part in parts[1:]:
+                answer = _sum(answer, part)
+            if answer is None and nothing is UnconnectedGradients.ZERO:
+                answer = filled(source, 0)
+            answers.append(answer)
+        return answers
+
+    def jacobian(
+        self,
+        target: Any,
+        sources: Any,
+        unconnected_gradients: UnconnectedGradients | str = UnconnectedGradients.NONE,
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """Return derivatives of every element of `target` by every element of each source.
+
+        The answers have shape `target.shape + source.shape` and are packed like `sources`. The last
+        two arguments are TensorFlow's; rows are computed one after the other here.
+        """
+        nothing = UnconnectedGradients(_checked(unconnected_gradients))
+        (tensor,) = self._flat("target", target)
+        flat = self._flat("sources", sources)
+        with self._differentiating() as nodes:
+            rows = [
+                self._gradients(nodes, {tensor.key: unit}, flat, nothing)
+                for unit in _units(tuple(tensor.shape), numpy_dtype(tensor))
+            ]
+        shape = tuple(tensor.shape)
+        answers = [
+            _stacked([row[i] for row in rows], (*shape, *source.shape), source)
+            for i, source in enumerate(flat)
+        ]
+        return tree.pack_sequence_as(sources, answers)
+
+    def batch_jacobian(
+        self,
+        target: Any,
+        source: Any,
+        unconnected_gradients: UnconnectedGradients | str = UnconnectedGradients.NONE,
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """Return the jacobian of each sample, shape `[batch] + target.shape[1:] + source.shape[1:]`.
+
+        Row i of `target` must depend on row i of `source` only. Unconnected gives zeros.
+        """
+        _checked(unconnected_gradients)
+        (tensor,), (leaf,) = self._flat("target", target), self._flat("source", source)
+        shape, source_shape = tuple(tensor.shape), tuple(leaf.shape)
+        for each in (shape, source_shape):
+            if len(each) < 2:
+                raise ValueError(f"Shape {each} must have rank at least 2")
+        if shape[0] != source_shape[0]:
+            raise ValueError(
+                f"Need first dimension of target shape ({shape}) and source shape "
+                f"({source_shape}) to match."
+            )
+        with self._differentiating() as nodes:
+            columns = [
+                self._gradients(nodes, {tensor.key: unit}, [leaf], UnconnectedGradients.ZERO)[0]
+                for unit in _units(shape[1:], numpy_dtype(tensor), batch=shape[0])
+            ]
+        if not columns:
+            return EagerTensor(np.zeros((*shape, *source_shape[1:]), numpy_dtype(leaf)))
+        return reshape(stack(*columns, axis=1), shape=(*shape, *source_shape[1:]))
+
+
+def _checked(unconnected: Any) -> Any:
+    values = [member.value for member in UnconnectedGradients]
+    if isinstance(unconnected, UnconnectedGradients) or unconnected in values:
+        return unconnected
+    raise ValueError(f"Unknown value for unconnected_gradients: {unconnected!r}")
+
+
+def _factors(targets: list[Any], output_gradients: Any) -> list[Any]:
+    """Return one gradient per target: ones, or what the caller gave, broadcast."""
+    if output_gradients is None:
+        return [filled(tensor, 1) if tensor.dtype.is_floating else None for tensor in targets]
+    given = (
+        [output_gradients]
+        if isinstance(output_gradients, (Tensor, Variable, np.ndarray))
+        else [leaf for leaf in tree.flatten(output_gradients)]
+    )
+    if len(given) != len(targets):
+        raise ValueError(
+            f"output_gradients: expected {len(targets)}, one per target, got {len(given)}."
+        )
+    return [
+        filled(tensor, 1) if factor is None else _broadcast(as_tensor(factor, tensor.dtype), tensor)
+        for tensor, factor in zip(targets, given, strict=True)
+    ]
+
+
+def _broadcast(factor: Any, target: Any) -> Any:
+    if tuple(factor.shape) == tuple(target.shape):
+        return factor
+    try:
+        fits = np.broadcast_shapes(factor.shape, target.shape) == tuple(target.shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"output_gradients: expected a shape that broadcasts to the target's "
+            f"{tuple(target.shape)}, got {tuple(factor.shape)}."
+        )
+    return factor * filled(target, 1)
+
+
+def _units(shape: tuple[int, ...], dtype: Any, batch: int | None = None) -> Iterator[EagerTensor]:
+    """Yield the unit tensors of `shape`, each repeated `batch` times along a first axis if given."""
+    for index in np.ndindex(shape):
+        unit = np.zeros(shape if batch is None else (batch, *shape), dtype)
+        unit[index if batch is None else (slice(None), *index)] = 1
+        yield EagerTensor(unit)
+
+
+def _stacked(rows: list[Any], shape: tuple[int, ...], source: Any) -> Any:
+    if any(row is None for row in rows):
+        return None
+    if not rows:
+        return EagerTensor(np.zeros(shape, numpy_dtype(source)))
+    return reshape(stack(*rows, axis=0), shape=shape)

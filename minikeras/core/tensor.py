@@ -1,0 +1,493 @@
+"""Define what a tensor is: one that holds an array, one that only has a shape, a Variable."""
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minikeras.core.context import state, unique_name
+from minikeras.core.spec import DTYPES, DType, TensorShape, as_dtype
+
+if TYPE_CHECKING:
+    from minikeras.core.dispatch import Node
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_next_key = itertools.count().__next__
+
+
+class Tensor:
+    """An immutable n-dimensional array of one dtype; the base of eager and symbolic tensors.
+
+    `key` is a number of its own for every tensor: tapes know tensors by it, so that they keep
+    no tensor alive. Operators are hung on by `minikeras.ops.operators`.
+    """
+
+    __slots__ = ("__weakref__", "key")
+    # NumPy's own operators step back for ours: `ndarray - tensor` is `tensor.__rsub__`.
+    __array_priority__ = 100
+
+    key: int
+
+    @property
+    def shape(self) -> TensorShape:
+        """The length of each axis."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements."""
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int | None:
+        """The number of elements, None if an axis is open."""
+        return self.shape.num_elements()
+
+    def get_shape(self) -> TensorShape:
+        """Return `shape`."""
+        return self.shape
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a tensor: expected at least one axis, got a scalar.")
+        return self.shape[0]  # type: ignore[no-any-return]
+
+    def __hash__(self) -> int:
+        raise TypeError("Tensor is unhashable. Instead, use tensor.ref() as the key.")
+
+    def ref(self) -> "Reference":
+        """Return a hashable stand-in for this tensor, for use as a key."""
+        return Reference(self)
+
+
+class Reference:
+    """Stand for one tensor or Variable as a dictionary key; compares by identity."""
+
+    def __init__(self, tensor: Any) -> None:
+        self._tensor = tensor
+
+    def deref(self) -> Any:
+        """Return the tensor this stands for."""
+        return self._tensor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reference) and self._tensor is other._tensor
+
+    def __hash__(self) -> int:
+        return id(self._tensor)
+
+
+class EagerTensor(Tensor):
+    """A tensor that holds its numbers, in `array`, which nobody may write to."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.key = _next_key()
+
+    @property
+    def shape(self) -> TensorShape:
+        return TensorShape(self.array.shape)
+
+    @property
+    def dtype(self) -> DType:
+        return DTYPES[self.array.dtype]
+
+    def numpy(self) -> Any:
+        """Return a copy of the numbers: an ndarray, or a NumPy scalar if there are no axes."""
+        return self.array.copy() if self.array.ndim else self.array[()]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.array.astype(dtype, copy=bool(copy)) if dtype is not None else self.array
+        if copy:
+            return array.copy() if array is self.array else array
+        if array is self.array:
+            array = array.view()
+            array.flags.writeable = False
+        return array
+
+    def __bool__(self) -> bool:
+        if self.array.size > 1:
+            raise ValueError(
+                "The truth value of an array with more than one element is ambiguous. "
+                "Use a.any() or a.all()"
+            )
+        return bool(self.array)
+
+    def __float__(self) -> float:
+        return float(self._only())
+
+    def __int__(self) -> int:
+        return int(self._only())
+
+    def __index__(self) -> int:
+        return int(self.array.__index__())
+
+    def _only(self) -> Any:
+        if self.array.size != 1:
+            raise TypeError(
+                f"Only tensors of one element become Python numbers, got shape {self.array.shape}."
+            )
+        return self.array.reshape(())[()]
+
+    def __format__(self, spec: str) -> str:
+        return format(self.numpy(), spec) if spec else str(self)
+
+    def __str__(self) -> str:
+        return f"tf.Tensor({_text(self.array, str)}, {self._facts()})"
+
+    def __repr__(self) -> str:
+        return f"<tf.Tensor: {self._facts()}, numpy={_text(self.array, repr)}>"
+
+    def _facts(self) -> str:
+        return f"shape={self.array.shape}, dtype={self.array.dtype}"
+
+    def __copy__(self) -> "EagerTensor":
+        return self
+
+    def __deepcopy__(self, _: Any) -> "EagerTensor":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EagerTensor, (self.array,)
+
+
+def _text(array: Array, form: Any) -> str:
+    """Print the numbers as TensorFlow does: scalars bare, several lines on lines of their own."""
+    text = form(array) if array.ndim else str(array[()])
+    return "\n" + text if "\n" in text else text
+
+
+class SymbolicTensor(Tensor):
+    """A tensor without numbers: an input or a result in a graph, with the node that made it.
+
+    Open axes are None. A tape also keeps these in place of arrays that no gradient needs.
+    """
+
+    __slots__ = ("_dtype", "_shape", "name", "node")
+
+    def __init__(
+        self,
+        shape: tuple[int | None, ...],
+        dtype: np.dtype[Any],
+        *,
+        key: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        self._shape = shape
+        self._dtype = dtype
+        self.key = _next_key() if key is None else key
+        self.name = name
+        self.node: Node | None = None
+
+    @property
+    def shape(self) -> TensorShape:
+        return TensorShape(self._shape)
+
+    @property
+    def dtype(self) -> DType:
+        return DTYPES[self._dtype]
+
+    def _refuse(self, wanted: str) -> TypeError:
+        return TypeError(
+            f"{self!r} has no value yet: it stands for one while a model is built or a function "
+            f"is traced, so {wanted} is not possible. Use ops.where, ops.cond or "
+            "ops.while_loop for choices, or run eagerly."
+        )
+
+    def numpy(self) -> Any:
+        """Raise: there are no numbers yet."""
+        raise self._refuse("numpy()")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        raise self._refuse("making it a NumPy array")
+
+    def __bool__(self) -> bool:
+        raise self._refuse("using it as a condition of Python")
+
+    def __float__(self) -> float:
+        raise self._refuse("float()")
+
+    def __int__(self) -> int:
+        raise self._refuse("int()")
+
+    def __index__(self) -> int:
+        raise self._refuse("using it as a Python index")
+
+    def __repr__(self) -> str:
+        name = f", name={self.name}" if self.name else ""
+        return f"<KerasTensor shape={tuple(self._shape)}, dtype={self._dtype}{name}>"
+
+
+class IndexedSlices(Tensor):
+    """The sparse gradient of a gather: `values[i]` belongs to row `indices[i]`; rows may repeat.
+
+    It is usable like the dense tensor of `dense_shape` that it stands for (`dense()`), and two of
+    them add up without becoming dense; `minikeras.ops.operators` hangs both on.
+    """
+
+    __slots__ = ("dense_shape", "indices", "values")
+
+    def __init__(self, values: Tensor, indices: Tensor, dense_shape: tuple[int, ...]) -> None:
+        self.values = values
+        self.indices = indices
+        self.dense_shape = tuple(dense_shape)
+        self.key = _next_key()
+
+    @property
+    def shape(self) -> TensorShape:
+        return TensorShape(self.dense_shape)
+
+    @property
+    def dtype(self) -> DType:
+        return self.values.dtype
+
+    def dense(self) -> Tensor:
+        """Return the dense tensor, repeated rows summed."""
+        raise NotImplementedError
+
+    def numpy(self) -> Any:
+        """Return the dense tensor's numbers."""
+        return self.dense().numpy()  # type: ignore[attr-defined]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.dense(), dtype=dtype)
+
+    def __repr__(self) -> str:
+        return (
+            f"IndexedSlices(indices={self.indices!r}, values={self.values!r}, "
+            f"dense_shape={self.dense_shape})"
+        )
+
+
+class Variable:
+    """A tensor-like value that `assign` replaces; tapes watch trainable ones when they are read.
+
+    Args:
+        initializer: the first value (array, tensor, number), or a function of shape and dtype.
+        shape: required with a function; otherwise checked against the value.
+        dtype: the element type; by default the value's own, `floatx()` for Python floats.
+        trainable: whether tapes watch it and optimizers update it.
+        name: the last part of `path`; numbered automatically if None.
+    """
+
+    __array_priority__ = 100
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+    ) -> None:
+        self.name = name or unique_name("variable")
+        self.path = "/".join((*state.names, self.name))
+        self.trainable = bool(trainable)
+        self.autocast = autocast
+        self.aggregation = aggregation
+        self.synchronization = synchronization
+        self.key = _next_key()
+        self.regularizer: Any = None
+        self.constraint: Any = None
+        self.overwrite_with_gradient = False
+        self.stored: Any = self._first_value(initializer, shape, dtype)
+        """The current value, read past tapes and scopes."""
+
+    def _first_value(self, initializer: Any, shape: Any, dtype: Any) -> EagerTensor:
+        if callable(initializer):
+            if shape is None:
+                raise ValueError(
+                    f"Variable '{self.name}': expected a shape beside the function that "
+                    "initializes it, got None. Pass shape=."
+                )
+            dtype = DTYPES[as_dtype(dtype)]
+            initializer = initializer(tuple(shape), dtype=dtype)
+        value = as_tensor(initializer, dtype)
+        if shape is not None and not _fits(value.array.shape, shape):
+            raise ValueError(
+                f"Variable '{self.name}': expected an initial value of shape {tuple(shape)}, "
+                f"got shape {value.array.shape}."
+            )
+        return value
+
+    @property
+    def value(self) -> Any:
+        """The current value as a tensor; reading it lets tapes watch this Variable."""
+        value = self.stored if state.scope is None else state.scope.read(self)
+        for recorder in state.recorders:
+            recorder.read(self, value)
+        return value
+
+    @property
+    def shape(self) -> TensorShape:
+        """The length of each axis."""
+        return self.stored.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements."""
+        return self.stored.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.stored.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.stored.size  # type: ignore[no-any-return]
+
+    def numpy(self) -> Any:
+        """Return a copy of the value as an ndarray or a NumPy scalar."""
+        return self._now().numpy()
+
+    def read_value(self) -> Any:
+        """Return `value`."""
+        return self.value
+
+    def get_shape(self) -> TensorShape:
+        """Return `shape`."""
+        return self.shape
+
+    def assign(self, value: Any, read_value: bool = True) -> "Variable":
+        """Replace the value by `value`, cast to this Variable's dtype.
+
+        Raises `ValueError` for a value of another shape. Gradients taken through reads of
+        the value before do not change.
+        """
+        if type(value) is not SymbolicTensor:
+            value = as_tensor(value, self.stored.dtype)
+        self._check(value)
+        if state.scope is None:
+            self.stored = value
+        else:
+            state.scope.assign(self, value)
+        return self
+
+    def _check(self, value: Tensor) -> None:
+        if tuple(value.shape) != tuple(self.stored.shape):
+            raise ValueError(
+                f"Cannot assign value to variable '{self.name}': Shape mismatch. The variable "
+                f"shape {tuple(self.stored.shape)}, and the assigned value shape "
+                f"{tuple(value.shape)} are incompatible."
+            )
+
+    def assign_add(self, delta: Any, read_value: bool = True) -> "Variable":
+        """Add `delta` to the value."""
+        return self.assign(self._now() + delta)
+
+    def assign_sub(self, delta: Any, read_value: bool = True) -> "Variable":
+        """Subtract `delta` from the value."""
+        return self.assign(self._now() - delta)
+
+    def _now(self) -> Any:
+        return self.stored if state.scope is None else state.scope.read(self)
+
+    def ref(self) -> Reference:
+        """Return a hashable stand-in for this Variable, for use as a key."""
+        return Reference(self)
+
+    def __hash__(self) -> int:
+        raise TypeError("Variable is unhashable. Instead, use variable.ref() as the key.")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self._now().__array__(dtype, copy)  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self._now())
+
+    def __float__(self) -> float:
+        return float(self._now())
+
+    def __int__(self) -> int:
+        return int(self._now())
+
+    def __index__(self) -> int:
+        return int(self._now().__index__())
+
+    def __format__(self, spec: str) -> str:
+        return format(self._now(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        value = str(self.stored.array)
+        return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={self.dtype.name}, value={value}>"
+
+
+def _fits(actual: tuple[int, ...], wanted: Any) -> bool:
+    wanted = (wanted,) if isinstance(wanted, int) else tuple(wanted)
+    return len(actual) == len(wanted) and all(w in (None, a) for a, w in zip(actual, wanted))
+
+
+def as_tensor(value: Any, dtype: Any = None) -> Any:
+    """Return `value` as a tensor; arrays are copied, so that no one changes them later.
+
+    Python floats become `floatx()`, Python ints int32 (int64 if they do not fit).
+    """
+    if isinstance(value, Variable):
+        value = value.value
+    if isinstance(value, IndexedSlices):
+        value = value.dense()
+    if isinstance(value, Tensor):
+        if dtype is None or value.dtype == dtype:
+            return value
+        if isinstance(value, EagerTensor):
+            return EagerTensor(value.array.astype(as_dtype(dtype)))
+        raise TypeError(f"as_tensor: expected dtype {dtype}, got {value!r}. Use ops.cast.")
+    return EagerTensor(as_array(value, dtype))
+
+
+def as_array(value: Any, dtype: Any = None) -> Array:
+    """Return a fresh NumPy array of `value`, a number, an ndarray or nested lists of them."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.array(value, dtype=as_dtype(value.dtype if dtype is None else dtype), copy=True)
+        return array
+    try:
+        array = np.array(value, dtype=None if dtype is None else as_dtype(dtype))
+    except (ValueError, TypeError) as error:
+        raise _no_tensor(value) from error
+    if dtype is None:
+        array = array.astype(_default_dtype(array, value), copy=False)
+    return array
+
+
+def _default_dtype(array: Array, value: Any) -> np.dtype[Any]:
+    if array.dtype not in DTYPES:
+        raise _no_tensor(value)
+    if isinstance(value, (list, tuple)) and _holds_arrays(value):
+        return array.dtype
+    if array.dtype.kind == "f":
+        return as_dtype(None)
+    small = array.dtype.kind == "i" and np.all(np.abs(array) < 2**31) if array.size else False
+    return np.dtype("int32") if small else array.dtype if array.size else as_dtype(None)
+
+
+def _holds_arrays(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return hasattr(value, "dtype")
+
+
+def _no_tensor(value: Any) -> ValueError:
+    return ValueError(
+        f"convert_to_tensor: expected numbers or truth values in a regular array, got "
+        f"{type(value).__name__}: {str(value)[:80]}."
+    )

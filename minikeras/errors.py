@@ -1,0 +1,17 @@
+"""Name the ways in which a file or a configuration can be wrong."""
+
+
+class CorruptFileError(ValueError):
+    """A file is damaged, truncated or not what its name says."""
+
+
+class ConfigError(ValueError):
+    """A saved configuration does not describe something that can be built."""
+
+
+class UnsupportedFormatError(ValueError):
+    """A file is whole, but of a kind or version that is not read."""
+
+
+class ResourceLimitError(ValueError):
+    """A shape or a file asks for more memory than any machine has."""

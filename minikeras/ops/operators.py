@@ -1,0 +1,105 @@
+"""Hang Python's operators on tensors and Variables: the one place that does."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minikeras.core.basic import numpy_dtype
+from minikeras.core.tensor import IndexedSlices, Tensor, Variable, as_tensor
+from minikeras.ops import elementwise, indexing
+
+
+def _adopt(tensor: Any, other: Any) -> Any:
+    """Give a NumPy operand the dtype of the floating tensor it meets, as TensorFlow does."""
+    if isinstance(other, (np.ndarray, np.generic)) and other.dtype.kind == "f":
+        dtype = np.dtype(tensor.dtype.name)
+        return as_tensor(other, dtype) if dtype.kind == "f" else other
+    return other
+
+
+def _binary(op: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        if type(other) is np.ndarray or isinstance(other, np.generic):
+            other = _adopt(self, other)
+        elif not _operand(other):
+            return NotImplemented
+        return op(self, other)
+
+    return method
+
+
+def _reflected(op: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        if type(other) is np.ndarray or isinstance(other, np.generic):
+            other = _adopt(self, other)
+        elif not _operand(other):
+            return NotImplemented
+        return op(other, self)
+
+    return method
+
+
+def _operand(other: Any) -> bool:
+    return isinstance(other, (Tensor, Variable, int, float, list, tuple))
+
+
+def _equality(op: Callable[..., Any], when_foreign: bool) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        if other is None or isinstance(other, str):
+            return when_foreign
+        return op(self, _adopt(self, other))
+
+    return method
+
+
+_BINARY = {
+    "add": elementwise.add,
+    "sub": elementwise.subtract,
+    "mul": elementwise.multiply,
+    "truediv": elementwise.divide,
+    "floordiv": elementwise.floor_divide,
+    "mod": elementwise.mod,
+    "pow": elementwise.power,
+    "and": elementwise.logical_and,
+    "or": elementwise.logical_or,
+    "xor": elementwise.logical_xor,
+}
+_COMPARE = {
+    "lt": elementwise.less,
+    "le": elementwise.less_equal,
+    "gt": elementwise.greater,
+    "ge": elementwise.greater_equal,
+}
+
+
+def _iterate(self: Any) -> Iterator[Any]:
+    if not self.shape:
+        raise TypeError("iteration over a tensor: expected at least one axis, got a scalar.")
+    return (self[i] for i in range(len(self)))
+
+
+def _hang(kind: type) -> None:
+    for name, op in _BINARY.items():
+        setattr(kind, f"__{name}__", _binary(op))
+        setattr(kind, f"__r{name}__", _reflected(op))
+    for name, op in _COMPARE.items():
+        setattr(kind, f"__{name}__", _binary(op))
+    hashing = kind.__hash__
+    methods: dict[str, Callable[..., Any]] = {
+        "__eq__": _equality(elementwise.equal, False),
+        "__ne__": _equality(elementwise.not_equal, True),
+        "__neg__": lambda self: elementwise.negative(self),
+        "__pos__": lambda self: as_tensor(self),
+        "__abs__": lambda self: elementwise.absolute(self),
+        "__invert__": lambda self: elementwise.logical_not(self),
+        "__getitem__": indexing.getitem,
+        "__iter__": _iterate,
+        "__hash__": hashing,
+    }
+    for name, method in methods.items():
+        setattr(kind, name, method)
+
+
+for _kind in (Tensor, Variable):
+    _hang(_kind)

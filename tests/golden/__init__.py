@@ -1,0 +1,1 @@
+"""Golden values made by Keras itself, and the cases they belong to."""
