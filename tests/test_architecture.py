@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minikeras"
 # A room is a folder or a file at the top of the package. It imports from lower rooms only; rooms of
 # one level may import each other as long as that makes no cycle.
 LEVELS = [
-    ("config", "errors", "tree"),
+    ("config", "errors", "tree", "atomic"),
     ("core",),
     ("ops",),
     (
@@ -28,13 +28,13 @@ LEVELS = [
     ("layers", "losses", "metrics", "optimizers"),
     ("data", "datasets", "callbacks", "saving"),
     ("models",),
-    ("tf", "utils", "plotting", "explain", "wrappers", "distribution", "__main__"),
-    ("__init__",),
+    ("__init__",),  # imports nothing by itself, but lends names to the faces
+    ("tf", "utils", "backend", "plotting", "explain", "wrappers", "distribution", "__main__"),
 ]  # fmt: skip
 # Files that stand in an order of their own: each imports only from those before it.
 ORDERS = {
     "core": (
-        "spec", "context", "tensor", "dispatch", "basic", "tape", "gradients", "forward", "graph",
+        "spec", "context", "tensor", "variable", "dispatch", "basic", "tape", "gradients", "forward", "graph",
         "check",
     ),
 }  # fmt: skip

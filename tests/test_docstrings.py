@@ -1,9 +1,11 @@
-"""Run the examples in the docstrings of the package."""
+"""Run the examples in the docstrings of the package, which may use `np`, `minikeras` and `tf`."""
 
 import doctest
 import importlib
+import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minikeras
@@ -17,6 +19,15 @@ MODULES = sorted(
 )
 
 
+@pytest.fixture(scope="module")
+def names():
+    names = {"np": np, "minikeras": minikeras}
+    if importlib.util.find_spec("minikeras.tf"):
+        names["tf"] = importlib.import_module("minikeras.tf")
+    return names
+
+
 @pytest.mark.parametrize("name", MODULES)
-def test_examples(name):
-    assert doctest.testmod(importlib.import_module(name), optionflags=FLAGS).failed == 0
+def test_examples(name, names):
+    module = importlib.import_module(name)
+    assert doctest.testmod(module, extraglobs=names, optionflags=FLAGS).failed == 0

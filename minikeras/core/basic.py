@@ -1,5 +1,6 @@
 """Define the six primitives that promotion and the backward walk themselves stand on."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,31 +32,24 @@ _NUMBERS = (float, int, bool, np.float64)
 
 def promoted(inputs: Sequence[Any]) -> list[Any]:
     """Turn inputs into tensors of their common dtype; Python numbers adopt it."""
-    tensors: list[Any] = []
-    numbers = False
-    for x in inputs:
-        kind = type(x)
-        if kind is EagerTensor:
-            tensors.append(x)
-        elif kind in _NUMBERS:
-            tensors.append(x)
-            numbers = True
-        else:
-            tensors.append(as_tensor(x))
-    strong = [numpy_dtype(x) for x in tensors if not isinstance(x, (int, float))]
+    if len(inputs) == 2:  # by far the most frequent case
+        a, b = inputs
+        if type(a) is EagerTensor:
+            dtype = a.array.dtype
+            if type(b) is EagerTensor and b.array.dtype is dtype:
+                return inputs  # type: ignore[return-value]
+            if type(b) is float and dtype.kind == "f":
+                return [a, EagerTensor(np.asarray(b, dtype))]
+    tensors = [x if type(x) in _NUMBERS else as_tensor(x) for x in inputs]
+    strong = [numpy_dtype(x) for x in tensors if type(x) not in _NUMBERS]
     if not strong:
         return promoted([as_tensor(x) for x in tensors])
-    dtype = strong[0]
-    for other in strong[1:]:
-        if other is not dtype:
-            dtype = promote(dtype, other)
-    if not numbers:
-        return tensors if all(d is dtype for d in strong) else [astype(x, dtype) for x in tensors]
+    dtype = functools.reduce(promote, strong)
     for x in tensors:
-        if isinstance(x, (int, float)):
+        if type(x) in _NUMBERS:
             dtype = weak(dtype, x)
     return [
-        EagerTensor(np.asarray(x, dtype)) if isinstance(x, (int, float)) else astype(x, dtype)
+        EagerTensor(np.asarray(x, dtype)) if type(x) in _NUMBERS else astype(x, dtype)
         for x in tensors
     ]
 
@@ -99,7 +93,7 @@ def _broadcast_spec(x: Spec, shape: tuple[int, ...]) -> Spec:
 
 broadcast_to = Primitive(
     "broadcast_to",
-    lambda x, shape: np.broadcast_to(x, shape),
+    np.broadcast_to,
     _broadcast_spec,
     vjps=(lambda g, x_spec: sum_to(g, shape=tuple(x_spec.shape)),),
 )

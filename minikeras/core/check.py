@@ -73,7 +73,8 @@ def _check(
 
     grads = [g.numpy() for g in gradient(*map(as_tensor, arrays))]
     got = sum(np.vdot(g, d) for g, d in zip(grads, directions, strict=True))
-    scale = 1 + abs(expected) + sum(float(np.abs(g * d).sum()) for g, d in zip(grads, directions))
+    terms = [float(np.abs(g * d).sum()) for g, d in zip(grads, directions, strict=True)]
+    scale = 1 + abs(expected) + sum(terms)
     if not abs(got - expected) <= tolerance * scale:
         raise GradientError(
             f"check_gradients: expected a {name} derivative of {expected:.10g} along a random "

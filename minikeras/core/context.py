@@ -3,10 +3,10 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from minikeras.core.tensor import Variable
+    from minikeras.core.variable import Variable
 
 
 class _State(threading.local):
@@ -14,8 +14,12 @@ class _State(threading.local):
     """Tapes and accumulators that record now, the outermost first."""
     scope: "VariableScope | None" = None
     """Where reads and assignments of Variables go instead of the Variables themselves."""
-    autocast: Any = None
-    """The floating dtype in which Variables are read, None for their own."""
+    inline: bool = False
+    """Whether layers called on symbolic tensors run their code, rather than become one node."""
+    training: bool | None = None
+    """The `training` argument of the layer call around the code that runs."""
+    call: int = 0
+    """The number of the outermost layer call that is going on, 0 if none is."""
     names: tuple[str, ...] = ()
     """Name scopes around the code that runs, the outermost first."""
     debug: bool = False
@@ -49,7 +53,7 @@ class VariableScope:
         """Give `variable` another value inside this scope only."""
         self.assigned[variable.key] = (variable, value)
 
-    def __enter__(self) -> "VariableScope":
+    def __enter__(self) -> Self:
         self._outer, state.scope = state.scope, self
         return self
 

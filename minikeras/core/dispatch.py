@@ -20,8 +20,9 @@ from minikeras.core.tensor import Array, EagerTensor, SymbolicTensor, Tensor, as
 # Below this many bytes an array costs less to keep than the stand-in that would replace it.
 _SMALL = 512
 
-# Open axes are replaced by these lengths in turn; result axes that differ are open too.
-_PROBES = (83, 89)
+# Open axes are replaced by these lengths in turn; result axes that differ are open too. They
+# divide by all small numbers, so that splitting an open axis into equal parts is possible.
+_PROBES = (120, 240)
 
 
 class Node:
@@ -260,8 +261,10 @@ def _filled(shape: tuple[int | None, ...], length: int) -> tuple[int, ...]:
     return tuple(length if axis is None else axis for axis in shape)
 
 
-def _merged(a: Any, b: Any) -> Spec:
+def _merged(a: Any, b: Any) -> Spec | None:
+    if a is None and b is None:
+        return None
     if len(a.shape) != len(b.shape):
         raise ValueError("expected a rank that does not depend on open axes, got one that does.")
     shape = tuple(x if x == y else None for x, y in zip(a.shape, b.shape, strict=True))
-    return Spec(shape, np.dtype(str.__str__(a.dtype) if isinstance(a.dtype, str) else a.dtype))
+    return Spec(shape, np.dtype(a.dtype.name))

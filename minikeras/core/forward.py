@@ -1,13 +1,14 @@
 """Differentiate forwards: carry tangents along while ops run."""
 
-from typing import Any
+from typing import Any, Self
 
 from minikeras import tree
 from minikeras.core.basic import add, filled
 from minikeras.core.context import overridden, state
 from minikeras.core.dispatch import Node
 from minikeras.core.tape import GradientTape, UnconnectedGradients, _checked, _pull
-from minikeras.core.tensor import Variable, as_tensor
+from minikeras.core.tensor import as_tensor
+from minikeras.core.variable import Variable
 
 
 class ForwardAccumulator:
@@ -49,7 +50,7 @@ class ForwardAccumulator:
         """The keys of tensors that have a tangent."""
         return self._tangents
 
-    def __enter__(self) -> "ForwardAccumulator":
+    def __enter__(self) -> Self:
         self._outer = state.recorders
         state.recorders = (*state.recorders, self)
         return self

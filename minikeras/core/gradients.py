@@ -10,7 +10,8 @@ from minikeras.core.context import overridden
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tape import GradientTape
-from minikeras.core.tensor import Tensor, Variable, as_tensor
+from minikeras.core.tensor import Tensor, as_tensor
+from minikeras.core.variable import Variable
 
 
 def _same(x: Spec) -> Spec:

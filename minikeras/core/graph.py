@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minikeras import tree
-from minikeras.core.context import VariableScope, unrecorded
+from minikeras.core.context import VariableScope, overridden
 from minikeras.core.dispatch import Node, probe
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import SymbolicTensor
@@ -48,17 +48,22 @@ def call_node(op: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> 
     def run(*specs: Spec) -> Any:
         tensors = [SymbolicTensor(spec.shape, spec.dtype) for spec in specs]
         filled = fill(params, tensors)
-        with VariableScope(), unrecorded():
+        with VariableScope(), overridden(recorders=(), inline=True):
             return function(*filled["args"], **filled["kwargs"])
 
     specs = probe(run, [Spec(x._shape, x._dtype) for x in inputs])
     results = tree.map_structure(
-        lambda spec: SymbolicTensor(tuple(spec.shape), np.dtype(str.__str__(spec.dtype))), specs
+        lambda spec: None if spec is None else _symbolic(spec), specs
     )
-    node = Node(op, inputs, params, tree.flatten(results))
+    outputs = [result for result in tree.flatten(results) if result is not None]
+    node = Node(op, inputs, params, outputs)
     for result in node.outputs:
         result.node = node
     return results
+
+
+def _symbolic(spec: Any) -> SymbolicTensor:
+    return SymbolicTensor(tuple(spec.shape), np.dtype(spec.dtype.name))
 
 
 def collect(outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Node]:
@@ -90,25 +95,3 @@ def collect(outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Node]:
             stack.append((tensor, True))
             stack.extend((x, False) for x in reversed(tree.flatten(list(node.inputs))))
     return order
-
-
-def evaluate(
-    nodes: Sequence[Node],
-    values: dict[int, Any],
-    outputs: Any,
-    call: Callable[[Node, list[Any]], Any],
-) -> Any:
-    """Run `nodes` in order and return the values of the nest `outputs`.
-
-    Args:
-        nodes: from `collect`.
-        values: the inputs' values by key.
-        outputs: a nest of symbolic tensors.
-        call: computes one node's result (a tensor or a nest) from its inputs' values.
-    """
-    values = dict(values)
-    for node in nodes:
-        inputs = [values.get(tensor.key, tensor) for tensor in node.inputs]
-        results = tree.flatten(call(node, inputs))
-        values.update((out.key, y) for out, y in zip(node.outputs, results, strict=True))
-    return tree.map_structure(lambda tensor: values.get(tensor.key, tensor), outputs)

@@ -1,5 +1,6 @@
 """Describe tensors without their data: dtypes, shapes and how dtypes combine."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -183,7 +184,7 @@ class TensorSpec:
         return hash((self.shape, self.dtype))
 
     def __repr__(self) -> str:
-        shape = None if self.shape is None else tuple(self.shape)
+        shape = "<unknown>" if self.shape is None else tuple(self.shape)
         return f"TensorSpec(shape={shape}, dtype={self.dtype!r}, name={self.name!r})"
 
 
@@ -213,13 +214,11 @@ def promote(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
 
 def result_type(*dtypes: Any) -> DType:
     """Return the dtype in which values of `dtypes` meet; Python's `int` and `float` are weak."""
-    strong = [as_dtype(dtype) for dtype in dtypes if dtype not in (int, float)]
-    result = as_dtype(float) if float in dtypes else as_dtype(int if int in dtypes else None)
-    if strong:
-        result = strong[0]
-        for dtype in strong[1:]:
-            result = promote(result, dtype)
-        result = weak(result, 0.0 if float in dtypes else 0 if int in dtypes else False)
+    strong = [as_dtype(dtype) for dtype in dtypes if dtype is not int and dtype is not float]
+    numbers = [dtype(0) for dtype in dtypes if dtype is int or dtype is float]
+    result = functools.reduce(promote, strong) if strong else np.dtype("bool")
+    for number in numbers or ([] if strong else [0.0]):
+        result = weak(result, number)
     return DTYPES[result]
 
 

@@ -4,7 +4,7 @@ import contextlib
 import enum
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from minikeras import tree
 from minikeras.core.basic import add, filled, numpy_dtype, reshape, stack, sum_to
 from minikeras.core.context import state
 from minikeras.core.dispatch import Node
-from minikeras.core.tensor import EagerTensor, IndexedSlices, Tensor, Variable, as_tensor
+from minikeras.core.tensor import EagerTensor, IndexedSlices, Tensor, as_tensor
+from minikeras.core.variable import Variable
 
 logger = logging.getLogger("minikeras")
 
@@ -137,7 +138,7 @@ class GradientTape:
 
     # -- recording -----------------------------------------------------------------------------
 
-    def __enter__(self) -> "GradientTape":
+    def __enter__(self) -> Self:
         self._push()
         return self
 
@@ -359,7 +360,7 @@ class GradientTape:
         parallel_iterations: int | None = None,
         experimental_use_pfor: bool = True,
     ) -> Any:
-        """Return the jacobian of each sample, shape `[batch] + target.shape[1:] + source.shape[1:]`.
+        """Return each sample's jacobian, shape `[batch] + target.shape[1:] + source.shape[1:]`.
 
         Row i of `target` must depend on row i of `source` only. Unconnected gives zeros.
         """
@@ -398,7 +399,7 @@ def _factors(targets: list[Any], output_gradients: Any) -> list[Any]:
     given = (
         [output_gradients]
         if isinstance(output_gradients, (Tensor, Variable, np.ndarray))
-        else [leaf for leaf in tree.flatten(output_gradients)]
+        else tree.flatten(output_gradients)
     )
     if len(given) != len(targets):
         raise ValueError(
@@ -426,7 +427,7 @@ def _broadcast(factor: Any, target: Any) -> Any:
 
 
 def _units(shape: tuple[int, ...], dtype: Any, batch: int | None = None) -> Iterator[EagerTensor]:
-    """Yield the unit tensors of `shape`, each repeated `batch` times along a first axis if given."""
+    """Yield the unit tensors of `shape`, each repeated `batch` times along a new first axis."""
     for index in np.ndindex(shape):
         unit = np.zeros(shape if batch is None else (batch, *shape), dtype)
         unit[index if batch is None else (slice(None), *index)] = 1

@@ -1,12 +1,10 @@
-"""Define what a tensor is: one that holds an array, one that only has a shape, a Variable."""
+"""Define what a tensor is: one that holds an array, one that only has a shape, sparse rows."""
 
 import itertools
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minikeras.core.context import state, unique_name
 from minikeras.core.spec import DTYPES, DType, TensorShape, as_dtype
 
 if TYPE_CHECKING:
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_next_key = itertools.count().__next__
+next_key = itertools.count().__next__
 
 
 class Tensor:
@@ -91,7 +89,7 @@ class EagerTensor(Tensor):
 
     def __init__(self, array: Array) -> None:
         self.array = array
-        self.key = _next_key()
+        self.key = next_key()
 
     @property
     def shape(self) -> TensorShape:
@@ -142,10 +140,10 @@ class EagerTensor(Tensor):
         return format(self.numpy(), spec) if spec else str(self)
 
     def __str__(self) -> str:
-        return f"tf.Tensor({_text(self.array, str)}, {self._facts()})"
+        return f"tf.Tensor({array_text(self.array, str)}, {self._facts()})"
 
     def __repr__(self) -> str:
-        return f"<tf.Tensor: {self._facts()}, numpy={_text(self.array, repr)}>"
+        return f"<tf.Tensor: {self._facts()}, numpy={array_text(self.array, repr)}>"
 
     def _facts(self) -> str:
         return f"shape={self.array.shape}, dtype={self.array.dtype}"
@@ -160,7 +158,7 @@ class EagerTensor(Tensor):
         return EagerTensor, (self.array,)
 
 
-def _text(array: Array, form: Any) -> str:
+def array_text(array: Array, form: Any) -> str:
     """Print the numbers as TensorFlow does: scalars bare, several lines on lines of their own."""
     text = form(array) if array.ndim else str(array[()])
     return "\n" + text if "\n" in text else text
@@ -184,7 +182,7 @@ class SymbolicTensor(Tensor):
     ) -> None:
         self._shape = shape
         self._dtype = dtype
-        self.key = _next_key() if key is None else key
+        self.key = next_key() if key is None else key
         self.name = name
         self.node: Node | None = None
 
@@ -240,7 +238,7 @@ class IndexedSlices(Tensor):
         self.values = values
         self.indices = indices
         self.dense_shape = tuple(dense_shape)
-        self.key = _next_key()
+        self.key = next_key()
 
     @property
     def shape(self) -> TensorShape:
@@ -253,6 +251,9 @@ class IndexedSlices(Tensor):
     def dense(self) -> Tensor:
         """Return the dense tensor, repeated rows summed."""
         raise NotImplementedError
+
+    def __tensor__(self) -> Tensor:
+        return self.dense()
 
     def numpy(self) -> Any:
         """Return the dense tensor's numbers."""
@@ -268,184 +269,14 @@ class IndexedSlices(Tensor):
         )
 
 
-class Variable:
-    """A tensor-like value that `assign` replaces; tapes watch trainable ones when they are read.
-
-    Args:
-        initializer: the first value (array, tensor, number), or a function of shape and dtype.
-        shape: required with a function; otherwise checked against the value.
-        dtype: the element type; by default the value's own, `floatx()` for Python floats.
-        trainable: whether tapes watch it and optimizers update it.
-        name: the last part of `path`; numbered automatically if None.
-    """
-
-    __array_priority__ = 100
-
-    def __init__(
-        self,
-        initializer: Any,
-        shape: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        aggregation: str | None = "none",
-        synchronization: str = "auto",
-        name: str | None = None,
-    ) -> None:
-        self.name = name or unique_name("variable")
-        self.path = "/".join((*state.names, self.name))
-        self.trainable = bool(trainable)
-        self.autocast = autocast
-        self.aggregation = aggregation
-        self.synchronization = synchronization
-        self.key = _next_key()
-        self.regularizer: Any = None
-        self.constraint: Any = None
-        self.overwrite_with_gradient = False
-        self.stored: Any = self._first_value(initializer, shape, dtype)
-        """The current value, read past tapes and scopes."""
-
-    def _first_value(self, initializer: Any, shape: Any, dtype: Any) -> EagerTensor:
-        if callable(initializer):
-            if shape is None:
-                raise ValueError(
-                    f"Variable '{self.name}': expected a shape beside the function that "
-                    "initializes it, got None. Pass shape=."
-                )
-            dtype = DTYPES[as_dtype(dtype)]
-            initializer = initializer(tuple(shape), dtype=dtype)
-        value = as_tensor(initializer, dtype)
-        if shape is not None and not _fits(value.array.shape, shape):
-            raise ValueError(
-                f"Variable '{self.name}': expected an initial value of shape {tuple(shape)}, "
-                f"got shape {value.array.shape}."
-            )
-        return value
-
-    @property
-    def value(self) -> Any:
-        """The current value as a tensor; reading it lets tapes watch this Variable."""
-        value = self.stored if state.scope is None else state.scope.read(self)
-        for recorder in state.recorders:
-            recorder.read(self, value)
-        return value
-
-    @property
-    def shape(self) -> TensorShape:
-        """The length of each axis."""
-        return self.stored.shape  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> DType:
-        """The type of the elements."""
-        return self.stored.dtype  # type: ignore[no-any-return]
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.stored.ndim  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.stored.size  # type: ignore[no-any-return]
-
-    def numpy(self) -> Any:
-        """Return a copy of the value as an ndarray or a NumPy scalar."""
-        return self._now().numpy()
-
-    def read_value(self) -> Any:
-        """Return `value`."""
-        return self.value
-
-    def get_shape(self) -> TensorShape:
-        """Return `shape`."""
-        return self.shape
-
-    def assign(self, value: Any, read_value: bool = True) -> "Variable":
-        """Replace the value by `value`, cast to this Variable's dtype.
-
-        Raises `ValueError` for a value of another shape. Gradients taken through reads of
-        the value before do not change.
-        """
-        if type(value) is not SymbolicTensor:
-            value = as_tensor(value, self.stored.dtype)
-        self._check(value)
-        if state.scope is None:
-            self.stored = value
-        else:
-            state.scope.assign(self, value)
-        return self
-
-    def _check(self, value: Tensor) -> None:
-        if tuple(value.shape) != tuple(self.stored.shape):
-            raise ValueError(
-                f"Cannot assign value to variable '{self.name}': Shape mismatch. The variable "
-                f"shape {tuple(self.stored.shape)}, and the assigned value shape "
-                f"{tuple(value.shape)} are incompatible."
-            )
-
-    def assign_add(self, delta: Any, read_value: bool = True) -> "Variable":
-        """Add `delta` to the value."""
-        return self.assign(self._now() + delta)
-
-    def assign_sub(self, delta: Any, read_value: bool = True) -> "Variable":
-        """Subtract `delta` from the value."""
-        return self.assign(self._now() - delta)
-
-    def _now(self) -> Any:
-        return self.stored if state.scope is None else state.scope.read(self)
-
-    def ref(self) -> Reference:
-        """Return a hashable stand-in for this Variable, for use as a key."""
-        return Reference(self)
-
-    def __hash__(self) -> int:
-        raise TypeError("Variable is unhashable. Instead, use variable.ref() as the key.")
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return self._now().__array__(dtype, copy)  # type: ignore[no-any-return]
-
-    def __len__(self) -> int:
-        return len(self.stored)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.value)
-
-    def __bool__(self) -> bool:
-        return bool(self._now())
-
-    def __float__(self) -> float:
-        return float(self._now())
-
-    def __int__(self) -> int:
-        return int(self._now())
-
-    def __index__(self) -> int:
-        return int(self._now().__index__())
-
-    def __format__(self, spec: str) -> str:
-        return format(self._now(), spec) if spec else str(self)
-
-    def __repr__(self) -> str:
-        value = str(self.stored.array)
-        return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={self.dtype.name}, value={value}>"
-
-
-def _fits(actual: tuple[int, ...], wanted: Any) -> bool:
-    wanted = (wanted,) if isinstance(wanted, int) else tuple(wanted)
-    return len(actual) == len(wanted) and all(w in (None, a) for a, w in zip(actual, wanted))
-
-
 def as_tensor(value: Any, dtype: Any = None) -> Any:
     """Return `value` as a tensor; arrays are copied, so that no one changes them later.
 
-    Python floats become `floatx()`, Python ints int32 (int64 if they do not fit).
+    Python floats become `floatx()`, Python ints int32 (int64 if they do not fit). What has a
+    method `__tensor__`, as Variables do, is asked for its tensor.
     """
-    if isinstance(value, Variable):
-        value = value.value
-    if isinstance(value, IndexedSlices):
-        value = value.dense()
+    if hasattr(value, "__tensor__"):
+        value = value.__tensor__()
     if isinstance(value, Tensor):
         if dtype is None or value.dtype == dtype:
             return value
@@ -458,13 +289,13 @@ def as_tensor(value: Any, dtype: Any = None) -> Any:
 def as_array(value: Any, dtype: Any = None) -> Array:
     """Return a fresh NumPy array of `value`, a number, an ndarray or nested lists of them."""
     if isinstance(value, (np.ndarray, np.generic)):
-        array = np.array(value, dtype=as_dtype(value.dtype if dtype is None else dtype), copy=True)
-        return array
+        return np.array(value, dtype=as_dtype(value.dtype if dtype is None else dtype), copy=True)
+    wanted = None if dtype is None else as_dtype(dtype)
     try:
-        array = np.array(value, dtype=None if dtype is None else as_dtype(dtype))
+        array = np.array(value, dtype=wanted)
     except (ValueError, TypeError) as error:
         raise _no_tensor(value) from error
-    if dtype is None:
+    if wanted is None:
         array = array.astype(_default_dtype(array, value), copy=False)
     return array
 

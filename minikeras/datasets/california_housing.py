@@ -1,10 +1,12 @@
 """California housing: median house values of 20,640 districts in 1990, with 8 features each."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 
-from minikeras.datasets.fetch import cache_folder, write_atomically
+from minikeras.atomic import write_file
+from minikeras.datasets.fetch import cache_folder
 from minikeras.datasets.formats import corrupt, read_npz
 from minikeras.datasets.scikit import fetch_california_housing
 from minikeras.datasets.splitting import Split, shuffle_and_split
@@ -54,9 +56,13 @@ def _find(path: str) -> Path:
                 f"Without a network, put an NPZ file with x (20640, 8) and y (20640,), in dollars, "
                 f"at {target}."
             ) from error
-        # scikit-learn counts in 100,000 dollars.
-        arrays = {"x": x.astype(np.float32), "y": (y * 100_000).astype(np.float32)}
-        write_atomically(target, lambda file: np.savez(file, **arrays))
+        x, y = (
+            x.astype(np.float32),
+            (y * 100_000).astype(np.float32),
+        )  # theirs are in 100,000 dollars
+        buffer = io.BytesIO()
+        np.savez(buffer, x=x, y=y)
+        write_file(target, buffer.getvalue())
     return target
 
 

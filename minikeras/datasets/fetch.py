@@ -3,12 +3,11 @@
 import hashlib
 import http.client
 import os
-import secrets
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
+from minikeras.atomic import write_file
 from minikeras.callbacks.progress import progress_bar
 from minikeras.errors import CorruptFileError
 
@@ -50,33 +49,19 @@ def fetch(remote: Remote, folder: Path) -> Path:
     target = folder / remote.name
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, lambda file: _download(remote, target, file))
+        write_file(target, _download(remote, target))
     return target
 
 
-def write_atomically(target: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Let `write` fill a temporary file beside `target`, then put it there in one step."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave an empty file of the final name
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _download(remote: Remote, target: Path, file: BinaryIO) -> None:
-    """Write `remote` to `file`, one byte too many at most, and check what was received."""
-    digest, received = hashlib.sha256(), 0
+def _download(remote: Remote, target: Path) -> bytes:
+    """Return the contents of `remote`, checked."""
+    content = bytearray()
     bar = progress_bar(total=remote.size, desc=remote.name, unit="B", unit_scale=True)
     try:
         with urllib.request.urlopen(remote.url, timeout=_TIMEOUT) as response:  # noqa: S310  addresses are our own
-            while chunk := response.read(min(_CHUNK, remote.size + 1 - received)):
-                file.write(chunk)
-                digest.update(chunk)
-                received += len(chunk)
+            # One byte more than there should be is enough to know.
+            while chunk := response.read(min(_CHUNK, remote.size + 1 - len(content))):
+                content += chunk
                 if bar is not None:
                     bar.update(len(chunk))
     except (OSError, http.client.HTTPException) as error:
@@ -84,13 +69,14 @@ def _download(remote: Remote, target: Path, file: BinaryIO) -> None:
     finally:
         if bar is not None:
             bar.close()
-    if received < remote.size:
-        raise _unavailable(remote, target, f"the connection closed after {received} bytes")
-    if digest.hexdigest() != remote.sha256:
+    if len(content) < remote.size:
+        raise _unavailable(remote, target, f"the connection closed after {len(content)} bytes")
+    if hashlib.sha256(content).hexdigest() != remote.sha256:
         raise CorruptFileError(
             f"{remote.url}: expected {remote.size} bytes with sha256 {remote.sha256}, got other "
             f"contents. Nothing was kept. Put the right file at {target}."
         )
+    return bytes(content)
 
 
 def _unavailable(remote: Remote, target: Path, reason: str) -> ConnectionError:

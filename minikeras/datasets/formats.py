@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -102,13 +102,15 @@ def read_idx(path: Path) -> np.ndarray:
         return _read_array(str(path), file, shape, np.dtype(np.uint8), held)
 
 
-def _read_array(where, file: BinaryIO, shape, dtype: np.dtype, held: int) -> np.ndarray:
+def _read_array(
+    where: str, file: Any, shape: tuple[int, ...], dtype: np.dtype, held: int
+) -> np.ndarray:
     """Read an array that ends with `file`, which holds `held` bytes at most."""
     size = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
     if size > min(held, _LIMIT):
         raise corrupt(where, f"at most {min(held, _LIMIT)} bytes", f"shape {shape} of {dtype}")
     array = np.empty(shape, dtype)
-    rest = memoryview(array.reshape(-1).view(np.uint8))
+    rest = array.reshape(-1).view(np.uint8).data
     while rest and (count := file.readinto(rest)):
         rest = rest[count:]
     if rest:

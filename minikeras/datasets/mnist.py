@@ -36,15 +36,11 @@ def load_data(path: str = _NAME) -> ImageSet:
 
 def _find(path: str) -> Path:
     asked = Path(path).expanduser()
-    places = [cache_folder() / asked]
-    if path == _NAME:
-        places = [named_by("MINIKERAS_MNIST"), *places, keras_folder() / _NAME]
-    else:
-        places = [asked, *places]
-    for place in places:
+    ours = cache_folder() / asked
+    default = [named_by("MINIKERAS_MNIST"), ours, keras_folder() / _NAME]
+    for place in default if path == _NAME else [asked, ours]:
         if place is not None and place.exists():
             return place
     if asked.suffix != ".npz":
         raise FileNotFoundError(f"mnist.load_data: expected a file or folder at {path}, got none.")
-    target = cache_folder() / asked
-    return fetch(_REMOTE._replace(name=target.name), target.parent)
+    return fetch(_REMOTE._replace(name=ours.name), ours.parent)

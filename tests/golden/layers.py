@@ -1,7 +1,8 @@
 """Layers with seeded weights: outputs, gradients, and the weights that training changes."""
 
 import numpy as np
-from golden.recipe import (
+
+from tests.golden.recipe import (
     Case,
     array,
     distinct,
@@ -48,7 +49,7 @@ def run(keras, tf, layer, kwargs, inputs, modes=(False,), calls=None, twin=False
             outputs = made(given, training=training, **(calls or {}))
             return keras.ops.moveaxis(outputs, -1, 1) if twin and outputs.ndim > 2 else outputs
 
-        weights = lambda: made.trainable_weights  # noqa: E731
+        weights = lambda: made.trainable_weights
         outputs, slopes = gradients(keras, tf, call, arrays, weights)
         mode = "training" if training else "inference"
         results[mode] = flatten(keras, {"y": outputs, "grad": slopes})
@@ -159,7 +160,12 @@ TABLE = [
         np.full((2, 4), 3.0, "float32"),
     ),
     ("embedding", "Embedding", {"input_dim": 6, "output_dim": 3}, array([[1, 5], [1, 0]], "int32")),
-    ("embedding_int64", "Embedding", {"input_dim": 6, "output_dim": 3}, integers(4, high=6, dtype="int64")),
+    (
+        "embedding_int64",
+        "Embedding",
+        {"input_dim": 6, "output_dim": 3},
+        integers(4, high=6, dtype="int64"),
+    ),
     ("embedding_float_ids", "Embedding", {"input_dim": 6, "output_dim": 3}, array([1.0, 5.0])),
     ("relu", "ReLU", {}, BLOCK),
     ("relu_max", "ReLU", {"max_value": 0.5}, BLOCK),
@@ -176,7 +182,12 @@ TABLE = [
     ("softmax_axis_1", "Softmax", {"axis": 1}, BLOCK),
     ("softmax_axes", "Softmax", {"axis": [1, 2]}, BLOCK),
     ("rescaling", "Rescaling", {"scale": 1 / 255, "offset": -0.5}, uniform(2, 3, high=255)),
-    ("rescaling_integers", "Rescaling", {"scale": 1 / 255}, integers(2, 3, high=255, dtype="uint8")),
+    (
+        "rescaling_integers",
+        "Rescaling",
+        {"scale": 1 / 255},
+        integers(2, 3, high=255, dtype="uint8"),
+    ),
     ("rescaling_vector", "Rescaling", {"scale": [1.0, 2.0, 3.0, 4.0]}, BLOCK),
     ("add", "Add", {}, PAIR),
     ("add_three", "Add", {}, [*PAIR, BLOCK]),

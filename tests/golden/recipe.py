@@ -11,8 +11,10 @@ import numpy as np
 class Case(NamedTuple):
     """Name one computation: `spec` is what its family's `run(keras, tf, **spec)` is given.
 
-    `tolerance` loosens the comparison of all values and needs a `why`. `free` is the beginning of
-    the keys at which Keras' NaN is an accident of its formula: any value is right there.
+    `tolerance` loosens the comparison of all values. At the keys in `free`, Keras' NaN is an
+    accident of its formula and any value is right; at those in `wrong`, Keras is mistaken or a
+    convention of its own is not followed, and nothing is compared. A key names what lies below it
+    too: "grad" also "grad.0". `why` gives the reason.
     """
 
     family: str
@@ -21,6 +23,7 @@ class Case(NamedTuple):
     tolerance: float | None = None
     why: str = ""
     free: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
 
     @property
     def id(self):
@@ -121,7 +124,7 @@ def flatten(keras, value, key=""):
 
 
 def gradients(keras, tf, function, arrays, extra=lambda: ()):
-    """Return (outputs, gradients) of sum(output * fixed weights) over the float arrays and `extra()`.
+    """Return (outputs, gradients) of a weighted sum by the float arrays and `extra()`.
 
     `function` takes the arrays as tensors and returns a tensor or a list of tensors.
     """
@@ -132,14 +135,18 @@ def gradients(keras, tf, function, arrays, extra=lambda: ()):
         tape.watch(floats)
         outputs = function(*tensors)
         total = weighted_sum(keras, outputs if isinstance(outputs, list | tuple) else [outputs])
-    return outputs, tape.gradient(total, floats + list(extra()))
+    sources = floats + list(extra())
+    if total is None:
+        return outputs, [None] * len(sources)
+    return outputs, tape.gradient(total, sources)
 
 
 def weighted_sum(keras, outputs):
-    """Sum the float outputs, each element times its fixed weight."""
-    total = 0.0
+    """Sum the float outputs, each element times its fixed weight; None if there are no floats."""
+    total = None
     for index, item in enumerate(outputs):
         dtype = numpy_dtype(item.dtype)
         if dtype.startswith("float"):
-            total = total + keras.ops.sum(item * cotangent(tuple(item.shape), index, dtype))
+            part = keras.ops.sum(item * cotangent(tuple(item.shape), index, dtype))
+            total = part if total is None else total + part
     return total

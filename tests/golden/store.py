@@ -15,8 +15,13 @@ def encode(leaf):
     if not isinstance(leaf, np.ndarray):
         return {"is": leaf}
     values = leaf.ravel()
-    # The shortest text that reads back as the same float32 takes half the room of a float64's.
-    values = [float(str(v)) for v in values] if leaf.dtype.kind == "f" else values.tolist()
+    if leaf.dtype.kind == "f":
+        # Text of no more digits than are compared: half the room of a float64's full repr.
+        values = [
+            float(f"{value:.11g}" if leaf.dtype == "float64" else str(value)) for value in values
+        ]
+    else:
+        values = values.tolist()
     return [leaf.dtype.name, list(leaf.shape), values]
 
 
@@ -28,35 +33,51 @@ def decode(stored):
     return np.array(values, dtype=dtype).reshape(shape)
 
 
-def save(family, results):
-    """Write {case: {key: leaf}}; the same results always give the same bytes."""
+def path_of(family):
+    """Return where a family's results lie."""
+    return HERE / f"{family}.json.gz"
+
+
+def packed(results):
+    """Pack {case: {key: leaf}}; the same results always give the same bytes."""
     encoded = {
         case: {key: encode(leaf) for key, leaf in leaves.items()}
         for case, leaves in results.items()
     }
     text = json.dumps(encoded, separators=(",", ":"), ensure_ascii=False)
-    path = HERE / f"{family}.json.gz"
-    path.write_bytes(gzip.compress(text.encode(), mtime=0))
-    return path
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def save(family, results):
+    """Write a family's results and return the path."""
+    path_of(family).write_bytes(packed(results))
+    return path_of(family)
 
 
 def load(family):
     """Read {case: {key: leaf}}."""
-    stored = json.loads(gzip.decompress((HERE / f"{family}.json.gz").read_bytes()))
+    stored = json.loads(gzip.decompress(path_of(family).read_bytes()))
     return {
         case: {key: decode(leaf) for key, leaf in leaves.items()} for case, leaves in stored.items()
     }
 
 
-def differences(expected, actual, tolerance=None, free=()):
-    """Return a line for every key at which the results disagree."""
+def differences(expected, actual, tolerance=None, free=(), wrong=()):
+    """Return a line for every key at which the results disagree; see `recipe.Case`."""
+    expected, actual = (
+        {k: v for k, v in d.items() if not covers(wrong, k)} for d in (expected, actual)
+    )
     lines = [f"{key}: missing" for key in expected if key not in actual]
     lines += [f"{key}: unexpected" for key in actual if key not in expected]
-    for key, want in expected.items():
-        if key in actual:
-            complaint = difference(want, actual[key], tolerance, key.startswith(free) and bool(free))
-            lines += [f"{key}: {complaint}"] if complaint else []
-    return lines
+    for key in expected.keys() & actual.keys():
+        complaint = difference(expected[key], actual[key], tolerance, covers(free, key))
+        lines += [f"{key}: {complaint}"] if complaint else []
+    return sorted(lines)
+
+
+def covers(names, key):
+    """Say whether a key is one of the names or lies below one: "grad.0" below "grad"."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def difference(want, got, tolerance=None, free_nan=False):
@@ -69,8 +90,10 @@ def difference(want, got, tolerance=None, free_nan=False):
     got = np.asarray(got)
     if (got.dtype, got.shape) != (want.dtype, want.shape):
         return f"expected {want.dtype}{want.shape}, got {got.dtype}{got.shape}"
-    if want.dtype.kind not in "f":
-        return None if np.array_equal(want, got) else f"expected {want.tolist()}, got {got.tolist()}"
+    if want.dtype.kind != "f":
+        return (
+            None if np.array_equal(want, got) else f"expected {want.tolist()}, got {got.tolist()}"
+        )
     return difference_of_floats(want, got, tolerance or TOLERANCE[want.dtype.name], free_nan)
 
 
@@ -78,12 +101,14 @@ def difference_of_floats(want, got, tolerance, free_nan):
     """Say where two float arrays differ by more than tolerance * (1 + |want|)."""
     want, got = want.astype("float64"), got.astype("float64")
     with np.errstate(all="ignore"):
-        near = np.abs(got - want) <= tolerance * (1 + np.abs(want))
+        near = np.isfinite(want) & (np.abs(got - want) <= tolerance * (1 + np.abs(want)))
         same = near | (got == want) | (np.isnan(got) & np.isnan(want)) | (free_nan & np.isnan(want))
     if same.all():
         return None
     places = [tuple(map(int, place)) for place in np.argwhere(~same)[:5]]
-    shown = ", ".join(f"{place}: expected {want[place]:.9g}, got {got[place]:.9g}" for place in places)
+    shown = ", ".join(
+        f"{place}: expected {want[place]:.9g}, got {got[place]:.9g}" for place in places
+    )
     return f"{(~same).sum()} of {same.size} values differ by more than {tolerance:g}; {shown}"
 
 

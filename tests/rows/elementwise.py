@@ -51,3 +51,8 @@ ROWS = [
     Row("cast", lambda x: e.cast(x, "float64"), (X,), lambda x: x),
     Row("nan_to_num", e.nan_to_num, (np.array([1, np.nan, np.inf, -np.inf]),), np.nan_to_num, 0),
 ]
+ROWS += [
+    Row("where", lambda c, x: e.where(c, x, 0.0), (MASK, X), lambda c, x: np.where(c, x, 0)),
+    Row("where", lambda c, x: e.where(c, 0.0, x), (MASK, X), lambda c, x: np.where(c, 0, x)),
+    Row("where", lambda c, x: e.where(c, x, -0.0), (MASK, X), lambda c, x: np.where(c, x, 0)),
+]

@@ -1,0 +1,17 @@
+"""`tf.errors`: the classes that TensorFlow code catches."""
+
+
+class OpError(Exception):
+    """The base of the errors here."""
+
+
+class InvalidArgumentError(OpError, ValueError):
+    """An op got something it cannot work with, or an assertion failed."""
+
+
+class OutOfRangeError(OpError):
+    """There is nothing more to read."""
+
+
+class FailedPreconditionError(OpError):
+    """Something has to happen before."""

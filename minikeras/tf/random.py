@@ -1,0 +1,70 @@
+"""`tf.random`: names that point at ours."""
+
+from typing import Any
+
+from minikeras import random as _random
+from minikeras.core.spec import as_dtype
+from minikeras.random import set_random_seed as _set_random_seed
+
+
+def set_seed(seed: int) -> None:
+    """Seed all random numbers."""
+    _set_random_seed(seed)
+
+
+def normal(
+    shape: Any,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = "float32",
+    seed: Any = None,
+    name: Any = None,
+) -> Any:
+    """Draw from a normal distribution."""
+    return _random.normal(_sizes(shape), mean, stddev, dtype=dtype, seed=seed)
+
+
+def truncated_normal(
+    shape: Any,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = "float32",
+    seed: Any = None,
+    name: Any = None,
+) -> Any:
+    """Draw from a normal distribution cut off at two standard deviations."""
+    return _random.truncated_normal(_sizes(shape), mean, stddev, dtype=dtype, seed=seed)
+
+
+def uniform(
+    shape: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = "float32",
+    seed: Any = None,
+    name: Any = None,
+) -> Any:
+    """Draw from `[minval, maxval)`: numbers, or integers for an integer dtype."""
+    if as_dtype(dtype).kind in "iu":
+        if maxval is None:
+            raise ValueError("tf.random.uniform: expected maxval for integers, got None.")
+        return _random.randint(_sizes(shape), minval, maxval, dtype=dtype, seed=seed)
+    return _random.uniform(
+        _sizes(shape), minval, 1 if maxval is None else maxval, dtype=dtype, seed=seed
+    )
+
+
+def categorical(
+    logits: Any, num_samples: int, dtype: Any = "int64", seed: Any = None, name: Any = None
+) -> Any:
+    """Draw `num_samples` class numbers for each row of log-probabilities."""
+    return _random.categorical(logits, num_samples, dtype=dtype, seed=seed)
+
+
+def shuffle(value: Any, seed: Any = None, name: Any = None) -> Any:
+    """Put the slices along the first axis into a random order."""
+    return _random.shuffle(value, axis=0, seed=seed)
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in shape)
