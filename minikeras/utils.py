@@ -3,7 +3,6 @@
 from minikeras.backend import clear_session as clear_session
 from minikeras.backend import is_keras_tensor as is_keras_tensor
 from minikeras.backend import standardize_dtype as standardize_dtype
-from minikeras.callbacks import Progbar as Progbar
 from minikeras.core.check import check_gradients as check_gradients
 from minikeras.data.labels import normalize as normalize
 from minikeras.data.labels import to_categorical as to_categorical

@@ -177,12 +177,11 @@ class Loss(Configurable):
 
 
 def _tensors(structure: Any) -> Any:
-    """Turn what is no tensor into one: an array or list as a whole, the leaves of dicts."""
-    if isinstance(structure, dict) or (
-        isinstance(structure, (list, tuple))
-        and any(isinstance(x, Tensor) or hasattr(x, "shape") for x in structure)
-    ):
-        return tree.map_structure(as_tensor, structure)
+    """Turn leaves into tensors; a list without tensors in it is one tensor."""
+    if isinstance(structure, dict):
+        return {name: _tensors(part) for name, part in structure.items()}
+    if isinstance(structure, (list, tuple)) and any(isinstance(x, Tensor) for x in structure):
+        return [_tensors(part) for part in structure]
     return as_tensor(structure)
 
 

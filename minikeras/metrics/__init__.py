@@ -4,22 +4,22 @@ from typing import Any
 
 from minikeras import registry
 from minikeras.losses import (
-    binary_crossentropy as binary_crossentropy,
+    binary_crossentropy,
     binary_focal_crossentropy,
-    categorical_crossentropy as categorical_crossentropy,
+    categorical_crossentropy,
     categorical_focal_crossentropy,
-    categorical_hinge as categorical_hinge,
-    hinge as hinge,
+    categorical_hinge,
+    hinge,
     huber,
-    kl_divergence as kl_divergence,
+    kl_divergence,
     log_cosh,
-    mean_absolute_error as mean_absolute_error,
-    mean_absolute_percentage_error as mean_absolute_percentage_error,
-    mean_squared_error as mean_squared_error,
-    mean_squared_logarithmic_error as mean_squared_logarithmic_error,
-    poisson as poisson,
-    sparse_categorical_crossentropy as sparse_categorical_crossentropy,
-    squared_hinge as squared_hinge,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
 )
 from minikeras.metrics.accuracy import (
     Accuracy,
@@ -72,12 +72,16 @@ from minikeras.metrics.curves import (
 from minikeras.metrics.reduction import Mean, MeanMetricWrapper, Sum
 from minikeras.metrics.scores import BinaryIoU, F1Score, FBetaScore, IoU, MeanIoU, R2Score
 
-# Functions that are no losses and no class' snake case stand under their own names too.
+# Functions first: a name in snake case means the class where there is one.
 registry.add(
     "metric",
     "keras.metrics",
-    binary_accuracy, categorical_accuracy, pearson_correlation, sparse_categorical_accuracy,
-    sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
+    binary_accuracy, categorical_accuracy, sparse_categorical_accuracy,
+    top_k_categorical_accuracy, sparse_top_k_categorical_accuracy, pearson_correlation,
+    binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy,
+    categorical_focal_crossentropy, categorical_hinge, hinge, huber, kl_divergence, log_cosh,
+    mean_absolute_error, mean_absolute_percentage_error, mean_squared_error,
+    mean_squared_logarithmic_error, poisson, sparse_categorical_crossentropy, squared_hinge,
     Metric, Mean, Sum, MeanMetricWrapper,
     Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
     TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy,
@@ -93,9 +97,6 @@ registry.add(
     mae=MeanAbsoluteError, MAE=MeanAbsoluteError,
     mape=MeanAbsolutePercentageError, MAPE=MeanAbsolutePercentageError,
     msle=MeanSquaredLogarithmicError, MSLE=MeanSquaredLogarithmicError,
-    binary_focal_crossentropy=binary_focal_crossentropy,
-    categorical_focal_crossentropy=categorical_focal_crossentropy,
-    huber=huber, log_cosh=log_cosh,
 )  # fmt: skip
 
 

@@ -22,7 +22,9 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         pair = matched("RootMeanSquaredError", y_true, cast(y_pred, self.dtype))
         super().update_state(squared_difference(*pair), sample_weight=sample_weight)
 
@@ -180,7 +182,9 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
             from_logits=from_logits, ignore_class=ignore_class, axis=axis,
         )  # fmt: skip
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         ignored = self.options["ignore_class"]
         if sample_weight is not None and ignored is not None:
             sample_weight = cast(sample_weight, self.dtype) * cast(

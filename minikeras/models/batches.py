@@ -2,7 +2,7 @@
 
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from minikeras.core.tensor import EagerTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
 
 Batch = tuple[Any, Any, Any]
+_PARTS = ("x", "y", "sample_weight")
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:
@@ -39,6 +40,8 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 class ArrayBatches:
     """Cut arrays into batches, in a new order every epoch if `shuffle`."""
 
+    once = False
+
     def __init__(
         self,
         x: Any,
@@ -46,14 +49,17 @@ class ArrayBatches:
         sample_weight: Any = None,
         *,
         batch_size: int | None = None,
+        steps: int | None = None,
         shuffle: bool = False,
     ) -> None:
         self._arrays = tuple(
             None if part is None else tree.map_structure(_as_array, _joined(part))
             for part in (x, y, sample_weight)
         )
-        self.samples = _samples(dict(zip(("x", "y", "sample_weight"), self._arrays, strict=True)))
-        self.batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
+        self.samples = _samples(self._arrays)
+        if batch_size is None:
+            batch_size = -(-self.samples // steps) if steps and self.samples else 32
+        self.batch_size = positive("batch_size", batch_size)
         self.length = -(-self.samples // self.batch_size)
         self._shuffle = shuffle
         # Python's generator, so that `random.seed` and `set_random_seed` decide the order.
@@ -68,16 +74,14 @@ class ArrayBatches:
     def __iter__(self) -> Iterator[Batch]:
         order = self._random.permutation(self.samples) if self._shuffle else None
         for start in range(0, self.samples, self.batch_size):
-            part: Any = slice(start, start + self.batch_size)
+            rows: Any = slice(start, start + self.batch_size)
             if order is not None:
-                part = order[part]
-            yield tuple(  # type: ignore[misc]
-                None if arrays is None else tree.map_structure(lambda a: _taken(a, part), arrays)
-                for arrays in self._arrays
-            )
+                rows = order[rows]
+            x, y, sample_weight = [_taken(part, rows) for part in self._arrays]
+            yield x, y, sample_weight
 
-    def split(self, fraction: float, batch_size: int) -> tuple["ArrayBatches", "ArrayBatches"]:
-        """Return batches of the first samples, and of the last `fraction` of them."""
+    def split(self, fraction: float) -> tuple[list[Any], list[Any]]:
+        """Return `[x, y, sample_weight]` of the first samples, and of the last `fraction`."""
         if not 0 < fraction < 1:
             raise ValueError(f"fit: expected validation_split between 0 and 1, got {fraction}.")
         at = int(self.samples * (1 - fraction))
@@ -88,48 +92,57 @@ class ArrayBatches:
             )
         first, last = (
             [
-                None if part is None else tree.map_structure(lambda a: a[piece], part)
+                None if part is None else tree.map_structure(lambda array: array[rows], part)
                 for part in self._arrays
             ]
-            for piece in (slice(None, at), slice(at, None))
+            for rows in (slice(None, at), slice(at, None))
         )
-        train = ArrayBatches(*first, batch_size=self.batch_size, shuffle=self._shuffle)
-        return train, ArrayBatches(*last, batch_size=batch_size)
+        return first, last
 
 
 class StreamBatches:
-    """Take batches from a Dataset, a generator, or anything else that yields them."""
+    """Take batches from a Dataset, a PyDataset, a generator, or anything else that yields them."""
 
     def __init__(self, source: Any, *, shuffle: bool = False) -> None:
         self._source = source
-        self._once = iter(source) is source
-        self.length: int | None = None
-        if hasattr(source, "cardinality"):
-            count = int(source.cardinality())
-            self.length = count if count >= 0 else None
-        elif not self._once and hasattr(source, "__len__"):
-            self.length = len(source)
-        self._indexed = hasattr(source, "__getitem__") and self.length is not None
-        self._shuffle = shuffle and self._indexed and not hasattr(source, "cardinality")
+        self.once = iter(source) is source if hasattr(source, "__iter__") else False
+        self.length = None if self.once else _length(source)
+        self._indexed = hasattr(source, "num_batches")
+        self._shuffle = shuffle
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self._raw():
-            yield tuple(  # type: ignore[misc]
+        if hasattr(self._source, "on_epoch_begin"):
+            self._source.on_epoch_begin()
+        # No `yield from`: it would close a user's generator when an epoch ends before its data.
+        for batch in self._numbered() if self._indexed else self._source:
+            x, y, sample_weight = [
                 None if part is None else tree.map_structure(_as_batch, part)
                 for part in unpack_x_y_sample_weight(batch)
-            )
-        if hasattr(self._source, "on_epoch_end"):
-            self._source.on_epoch_end()
+            ]
+            yield x, y, sample_weight
 
-    def _raw(self) -> Iterator[Any]:
-        if not self._indexed or hasattr(self._source, "cardinality"):
-            yield from self._source
-            return
+    def _numbered(self) -> Iterator[Any]:
         order = list(range(self.length or 0))
         if self._shuffle:
             random.shuffle(order)
         for i in order:
             yield self._source[i]
+
+    def end_epoch(self) -> None:
+        """Tell a PyDataset that an epoch is over."""
+        if hasattr(self._source, "on_epoch_end"):
+            self._source.on_epoch_end()
+
+
+def _length(source: Any) -> int | None:
+    """Return the number of batches, None if it is unknown or infinite."""
+    if hasattr(source, "cardinality"):
+        count = int(source.cardinality())
+        return count if count >= 0 else None
+    try:
+        return len(source)
+    except (TypeError, NotImplementedError):
+        return None
 
 
 def make_batches(
@@ -138,27 +151,64 @@ def make_batches(
     sample_weight: Any = None,
     *,
     batch_size: int | None = None,
+    steps: int | None = None,
     shuffle: bool = False,
-) -> ArrayBatches | StreamBatches:
-    """Choose how to read `x`: as arrays, or as a source of batches."""
+) -> Any:
+    """Choose how to read `x`: as arrays, or as a source of batches.
+
+    Args:
+        x: arrays or a source.
+        y: targets if `x` is arrays.
+        sample_weight: weights if `x` is arrays.
+        batch_size: 32 if None, or what makes `steps` batches of the arrays.
+        steps: batches wanted.
+        shuffle: draw a new order every epoch, where the order can be chosen.
+    """
     if shuffle not in (True, False):
         raise ValueError(f"fit: expected shuffle to be True or False, got {shuffle!r}.")
-    if _is_stream(x):
-        extra = {"y": y, "sample_weight": sample_weight, "batch_size": batch_size}
-        given = [name for name, value in extra.items() if value is not None]
-        if given:
-            raise ValueError(
-                f"fit: expected x alone when it is a {type(x).__name__}, which yields batches, "
-                f"got {', '.join(given)} too. Let it yield (x, y[, sample_weight]) tuples."
-            )
-        return StreamBatches(x, shuffle=bool(shuffle))
     if x is None:
         raise ValueError("fit: expected x to be arrays or a source of batches, got None.")
-    return ArrayBatches(x, y, sample_weight, batch_size=batch_size, shuffle=bool(shuffle))
+    if not _is_stream(x):
+        return ArrayBatches(
+            x, y, sample_weight, batch_size=batch_size, steps=steps, shuffle=bool(shuffle)
+        )
+    given = [n for n, value in (("y", y), ("sample_weight", sample_weight)) if value is not None]
+    if given:
+        raise ValueError(
+            f"fit: expected x alone when it is a {type(x).__name__}, which yields batches, "
+            f"got {' and '.join(given)} too. Let it yield (x, y[, sample_weight]) tuples."
+        )
+    if batch_size is not None:
+        warnings.warn(
+            f"fit: batch_size={batch_size} changes nothing: the {type(x).__name__} decides about "
+            "its batches.",
+            stacklevel=3,
+        )
+    return StreamBatches(x, shuffle=bool(shuffle))
+
+
+def one_batch(x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
+    """Return arrays as one batch."""
+    parts = [
+        None if part is None else tree.map_structure(_as_batch, _joined(part))
+        for part in (x, y, sample_weight)
+    ]
+    if _samples(parts) == 0:
+        raise ValueError("fit: expected at least one sample, got data of length 0.")
+    return parts[0], parts[1], parts[2]
+
+
+def positive(name: str, value: Any) -> int:
+    """Return an integer above 0, or raise `ValueError`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value <= 0:
+        raise ValueError(f"fit: expected {name} to be an integer > 0, got {value!r}.")
+    return int(value)
 
 
 def _is_stream(x: Any) -> bool:
-    if isinstance(x, (np.ndarray, Tensor, Variable, list, tuple, dict)) or hasattr(x, "__array__"):
+    if isinstance(x, (np.ndarray, Tensor, Variable, list, tuple, dict, str)):
+        return False
+    if hasattr(x, "__array__"):
         return False
     return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 
@@ -174,34 +224,37 @@ def _as_array(value: Any) -> Any:
     array = np.asarray(value)
     if array.dtype not in DTYPES:
         raise ValueError(
-            f"fit: expected arrays of numbers or truth values, got dtype {array.dtype}. "
-            "Encode strings and objects as numbers first."
+            f"fit: expected arrays of numbers or truth values, got {type(value).__name__} of "
+            f"dtype {array.dtype}. Encode strings and objects as numbers first."
         )
     if array.dtype == np.float64 and not isinstance(value, (Tensor, Variable)):
-        return array if config.floatx() == "float64" else array.astype(config.floatx())
+        return array.astype(config.floatx(), copy=False)
     return array
 
 
 def _as_batch(value: Any) -> Any:
-    if isinstance(value, EagerTensor):
-        return value
     if isinstance(value, (Tensor, Variable)):
         return as_tensor(value)
     return EagerTensor(np.array(_as_array(value)))
 
 
-def _taken(array: Any, part: Any) -> EagerTensor:
-    return EagerTensor(array[part])
+def _taken(part: Any, rows: Any) -> Any:
+    """Return the tensors of these rows of an array or a nest of arrays."""
+    if part is None:
+        return None
+    if type(part) is np.ndarray:
+        return EagerTensor(part[rows])
+    return tree.map_structure(lambda array: EagerTensor(array[rows]), part)
 
 
-def _samples(parts: dict[str, Any]) -> int:
+def _samples(parts: Any) -> int:
     """Return the common length of all first axes; raise `ValueError` naming those that differ."""
     sizes = {}
-    for name, part in parts.items():
-        leaves = tree.flatten(part) if part is not None else []
-        if any(not leaf.shape for leaf in leaves):
+    for name, part in zip(_PARTS, parts, strict=True):
+        arrays = tree.flatten(part) if part is not None else []
+        if any(not array.shape for array in arrays):
             raise ValueError(f"fit: expected {name} to have a batch axis, got a scalar.")
-        sizes[name] = [len(leaf) for leaf in leaves]
+        sizes[name] = [len(array) for array in arrays]
     every = {size for each in sizes.values() for size in each}
     if len(every) != 1:
         listed = " ".join(
@@ -212,51 +265,3 @@ def _samples(parts: dict[str, Any]) -> int:
             f"samples.{listed}"
         )
     return every.pop()
-
-
-def _positive(name: str, value: Any) -> int:
-    if not isinstance(value, (int, np.integer)) or value <= 0:
-        raise ValueError(f"fit: expected {name} to be an integer > 0, got {value!r}.")
-    return int(value)
-
-
-class Epochs:
-    """Hand out steps, an epoch at a time, restarting or going on with the data as Keras does."""
-
-    def __init__(self, batches: Any, steps: int | None, who: str = "fit") -> None:
-        self._batches = batches
-        self._steps = None if steps is None else _positive("steps", steps)
-        self._running: Iterator[Batch] | None = None
-        self._who = who
-        self.exhausted = False
-        self.length = batches.length if steps is None else steps
-
-    def epoch(self, prepare: Callable[[Batch], Batch]) -> Iterator[tuple[int, Batch]]:
-        """Yield `(step, batch)` for one epoch; warn if the data ends before its steps do."""
-        if self._steps is None:
-            count = 0
-            for count, batch in enumerate(self._batches, 1):  # noqa: B007 - used after the loop
-                yield count - 1, prepare(batch)
-            self.exhausted = count == 0
-            return
-        for step in range(self._steps):
-            batch = self._next()
-            if batch is None:
-                self.exhausted = True
-                warnings.warn(
-                    f"Your input ran out of data; interrupting training: {self._who} got {step} "
-                    f"of {self._steps} steps this epoch. Use `.repeat()` or fewer steps.",
-                    stacklevel=4,
-                )
-                return
-            yield step, prepare(batch)
-
-    def _next(self) -> Batch | None:
-        """Return the next batch, beginning anew where the length is known."""
-        if self._running is None:
-            self._running = iter(self._batches)
-        batch = next(self._running, None)
-        if batch is None and self._batches.length:
-            self._running = iter(self._batches)
-            batch = next(self._running, None)
-        return batch

@@ -25,8 +25,8 @@ class Model(Trainer, Layer):
         outputs: what layers gave for them.
         name: the model's name.
 
-    >>> inputs = Input(shape=(4,))
-    >>> Model(inputs, Dense(3)(inputs)).output_shape
+    >>> inputs = minikeras.Input(shape=(4,))
+    >>> Model(inputs, minikeras.layers.Dense(3)(inputs)).output_shape
     (None, 3)
     """
 
@@ -62,8 +62,14 @@ class Model(Trainer, Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make all weights by running `call` on symbolic inputs of this shape."""
-        if self._graph is None and type(self).call is not Model.call:
+        if self._graph is not None or type(self).call is Model.call:
+            return
+        self.built = True  # else the call would begin with building
+        try:
             self.compute_output_shape(input_shape)
+        except BaseException:
+            self.built = False
+            raise
 
     def _build_for(self, args: Any, kwargs: Any) -> None:
         """Leave it to the layers to build themselves in the call, unless a subclass does it."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minikeras.core.context import name_scope
+from minikeras.core.context import overridden
 from minikeras.core.tensor import SymbolicTensor
 from minikeras.layers.base import Layer
 from minikeras.layers.input_layer import InputLayer
@@ -15,7 +15,8 @@ class Sequential(Model):
 
     Weights are made when the input's shape is known: from an `Input`, `build`, or the first call.
 
-    >>> model = Sequential([Input(shape=(4,)), Dense(8, "relu"), Dense(1)])
+    >>> layers = minikeras.layers
+    >>> model = Sequential([minikeras.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1)])
     >>> model.count_params()
     49
     """
@@ -29,8 +30,9 @@ class Sequential(Model):
         self._rebuild()
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Append a layer."""
+        """Append a layer; with `rebuild=False` the model is built at its next call only."""
         self._append(layer)
+        self._graph, self.built = None, False
         if rebuild:
             self._rebuild()
 
@@ -45,9 +47,7 @@ class Sequential(Model):
         return layer
 
     def _append(self, layer: Any) -> None:
-        if isinstance(layer, SymbolicTensor) and isinstance(
-            layer.node and layer.node.op, InputLayer
-        ):
+        if isinstance(layer, SymbolicTensor) and layer.node is not None:
             layer = layer.node.op
         if isinstance(layer, InputLayer):
             if self._entrance is not None or self._sequence:
@@ -62,7 +62,7 @@ class Sequential(Model):
                 f"Sequential '{self.name}': expected a layer, got {layer!r} of type "
                 f"{type(layer).__name__}. For a function use layers.Lambda."
             )
-        if any(layer.name == other.name for other in self._sequence):
+        if any(layer.name == other.name and layer is not other for other in self._sequence):
             raise ValueError(
                 f"Sequential '{self.name}': expected layers with different names, got a second "
                 f"{layer.name!r}. Pass name= to one of them."
@@ -73,17 +73,16 @@ class Sequential(Model):
         """Make the graph again, if the input's shape is known."""
         first = self._sequence[0] if self._sequence else None
         if self._entrance is None and first is not None:
-            shape = first._expected_shape
-            if shape is not None:
-                self._entrance = InputLayer(batch_shape=shape, dtype=first.dtype)
-            elif getattr(first, "_graph", None) is not None:
-                self._entrance = InputLayer(batch_shape=first.input_shape)  # type: ignore[attr-defined]
+            if first._expected_shape is not None:  # noqa: SLF001 - layers are friends
+                self._entrance = InputLayer(batch_shape=first._expected_shape, dtype=first.dtype)  # noqa: SLF001
+            elif isinstance(first, Model) and first._graph is not None:
+                self._entrance = _entrance_like(first)
         if self._entrance is not None and self._sequence:
             self._connect(self._entrance)
 
     def _connect(self, entrance: InputLayer) -> None:
         tensor = entrance.output
-        with name_scope(self.name):
+        with overridden(names=self._names()):
             for layer in self._sequence:
                 tensor = layer(tensor)
         self._entrance = entrance
@@ -91,14 +90,16 @@ class Sequential(Model):
 
     def build(self, input_shape: Any = None) -> None:
         """Make all weights for inputs of this shape, batch axis included."""
-        if self._graph is not None or input_shape is None:
-            return
         if not self._sequence:
             raise ValueError(
                 f"Sequential '{self.name}': expected at least one layer, got none. Use add()."
             )
-        if isinstance(input_shape, tuple):
-            self._connect(InputLayer(batch_shape=(None, *input_shape[1:])))
+        if self._graph is not None or not _is_shape(input_shape):
+            return  # layers that take a nest of inputs are built as they are called
+        if self._entrance is None:
+            shape = (None, *input_shape[1:])
+            self._entrance = InputLayer(batch_shape=shape, dtype=self._sequence[0].compute_dtype)
+        self._connect(self._entrance)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Pass the inputs through all layers."""
@@ -115,13 +116,26 @@ class Sequential(Model):
         return list(self._sequence)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the configs of the layers, and the shape the model was built for."""
-        from_layers = [self._entrance, *self._sequence] if self._entrance else self._sequence
+        """Return the configs of the layers, the Input among them if there is one."""
+        layers = [*([self._entrance] if self._entrance else []), *self._sequence]
         config = {"name": self.name, "trainable": self.trainable}
-        return config | {"layers": [serialize_keras_object(layer) for layer in from_layers]}
+        return config | {"layers": [serialize_keras_object(layer) for layer in layers]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make a model from what `get_config` returned."""
         layers = [deserialize_keras_object(one, custom_objects) for one in config["layers"]]
         return cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
+
+
+def _entrance_like(model: Model) -> InputLayer | None:
+    """Return an entrance for what an inner model takes, if that is one tensor."""
+    if len(model.inputs) != 1:
+        return None
+    return InputLayer(batch_shape=model.input_shape, dtype=model.inputs[0].dtype.name)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(
+        length is None or isinstance(length, int) for length in value
+    )

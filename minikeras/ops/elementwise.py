@@ -11,7 +11,8 @@ from minikeras.core.basic import astype, filled, floating, numpy_dtype, promoted
 from minikeras.core.dispatch import Primitive, as_tensors
 from minikeras.core.spec import Spec, as_dtype, broadcast
 from minikeras.core.tensor import Array, as_tensor
-from minikeras.ops.define import BOOL, binary, comparison, composite, test, unary
+from minikeras.ops.define import BOOL, INT32, binary, comparison, composite, quiet, test, unary
+from minikeras.ops.indexing import nonzero
 
 # ---- arithmetic ----------------------------------------------------------------------------------
 
@@ -27,10 +28,20 @@ divide = binary(
 )
 true_divide = divide
 floor_divide = binary("floor_divide", np.floor_divide)
+
+
+def _numbers(inputs: Sequence[Any]) -> list[Any]:
+    """Promote, truth values to int32."""
+    tensors = promoted(inputs)
+    truths = numpy_dtype(tensors[0]).kind == "b"
+    return [astype(x, INT32) for x in tensors] if truths else tensors
+
+
 mod = binary(
     "mod",
     np.mod,
     (lambda g: g, lambda g, x1, x2: -g * floor_divide(x1, x2)),
+    prepare=_numbers,
     doc="Compute the remainder that has the divisor's sign, as Python does.",
 )
 divide_no_nan = binary(
@@ -59,6 +70,25 @@ squared_difference = binary(
     lambda x1, x2: np.square(x1 - x2),
     (lambda g, x1, x2: 2 * g * (x1 - x2), lambda g, x1, x2: 2 * g * (x2 - x1)),
 )
+fmax = binary(
+    "fmax",
+    np.fmax,
+    (lambda g, y, x1: where(equal(y, x1), g, 0), lambda g, y, x1: where(equal(y, x1), 0, g)),
+    doc="Return the larger of two elements; a NaN gives way to a number.",
+)
+fmin = binary(
+    "fmin",
+    np.fmin,
+    (lambda g, y, x1: where(equal(y, x1), g, 0), lambda g, y, x1: where(equal(y, x1), 0, g)),
+    doc="Return the smaller of two elements; a NaN gives way to a number.",
+)
+hypot = binary(
+    "hypot",
+    np.hypot,
+    (lambda g, y, x1: g * divide_no_nan(x1, y), lambda g, y, x2: g * divide_no_nan(x2, y)),
+    prepare=floating,
+)
+heaviside = binary("heaviside", np.heaviside, prepare=floating)
 
 
 def _zero(g: Any) -> Any:
@@ -68,6 +98,7 @@ def _zero(g: Any) -> Any:
 absolute = unary("absolute", np.abs, lambda g, x: g * sign(x), integers=True)
 abs = absolute
 sign = unary("sign", np.sign, _zero, integers=True)
+fabs = unary("fabs", np.fabs, lambda g, x: g * sign(x))
 reciprocal = unary("reciprocal", np.reciprocal, lambda g, y: -g * y * y)
 
 # ---- rounding ------------------------------------------------------------------------------------
@@ -112,10 +143,21 @@ power = binary(
         lambda g, y, x1: g * y * where(x1 > 0, log(where(x1 > 0, x1, 1)), 0),
     ),
 )
-square = unary("square", np.square, lambda g, x: 2 * g * x, integers=True)
+square = Primitive(
+    "square",
+    quiet(np.square),
+    lambda x: x,
+    vjps=(lambda g, x: 2 * g * x,),
+    prepare=_numbers,
+    doc="Multiply every element by itself.",
+)
 # A gradient of 0 stays 0 even where the derivative is infinite, as in TensorFlow.
 sqrt = unary("sqrt", np.sqrt, lambda g, y: where(equal(g, 0), 0, 0.5 * g / y))
-rsqrt = unary("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, y: -0.5 * g * y * y * y)
+rsqrt = unary(
+    "rsqrt",
+    lambda x: 1 / np.sqrt(x),
+    lambda g, y: where(equal(g, 0), 0, -0.5 * g * y * y * y),  # as sqrt
+)
 cbrt = unary("cbrt", np.cbrt, lambda g, y: g / (3 * y * y))
 exp = unary("exp", np.exp, lambda g, y: g * y)
 exp2 = unary("exp2", np.exp2, lambda g, y: g * y * math.log(2))
@@ -145,6 +187,14 @@ tanh = unary("tanh", np.tanh, lambda g, y: g * (1 - y * y))
 arcsinh = unary("arcsinh", np.arcsinh, lambda g, x: g * rsqrt(1 + x * x))
 arccosh = unary("arccosh", np.arccosh, lambda g, x: g * rsqrt(x * x - 1))
 arctanh = unary("arctanh", np.arctanh, lambda g, x: g / (1 - x * x))
+deg2rad = unary("deg2rad", np.deg2rad, lambda g: g * (math.pi / 180))
+rad2deg = unary("rad2deg", np.rad2deg, lambda g: g * (180 / math.pi))
+sinc = unary(
+    "sinc",
+    np.sinc,
+    lambda g, y, x: g * divide_no_nan(cos(math.pi * x) - y, x),
+    doc="Compute `sin(pi x) / (pi x)`, 1 at 0.",
+)
 arctan2 = binary(
     "arctan2",
     np.arctan2,
@@ -166,6 +216,8 @@ greater_equal = comparison("greater_equal", np.greater_equal)
 isnan = test("isnan", np.isnan)
 isinf = test("isinf", np.isinf)
 isfinite = test("isfinite", np.isfinite)
+isposinf = test("isposinf", np.isposinf)
+isneginf = test("isneginf", np.isneginf)
 
 
 def _truths(inputs: Sequence[Any]) -> list[Any]:
@@ -237,15 +289,39 @@ _where = Primitive(
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     """Take from `x1` where `condition` holds, from `x2` elsewhere; broadcasts.
 
+    With `condition` alone, return where it holds, as `nonzero` does.
+
     The gradient of the branch not taken is 0, but a NaN or inf derivative inside that branch
     still gives NaN: make the argument safe before the function, not the result after it.
     """
+    if x1 is None and x2 is None:
+        return nonzero(condition)
     if x1 is None or x2 is None:
-        raise ValueError(
-            "where: expected x1 and x2 beside the condition, got only one or none of them. "
-            "For the positions of true elements use ops.nonzero."
-        )
+        raise ValueError("where: expected both x1 and x2, or neither, got one of them.")
     return _where(condition, x1, x2)
+
+
+@composite
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """Take from the choice whose condition is the first to hold, else `default`."""
+    if len(condlist) != len(choicelist):
+        raise ValueError(
+            f"select: expected as many choices as conditions, {len(condlist)}, got "
+            f"{len(choicelist)}."
+        )
+    result = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        result = where(condition, choice, result)
+    return result
+
+
+def saturate_cast(x: Any, dtype: Any) -> Any:
+    """Cast to `dtype` after limiting the values to what it can hold."""
+    x, wanted = as_tensor(x), as_dtype(dtype)
+    if wanted.kind not in "iu" or numpy_dtype(x).kind == "b":
+        return astype(x, wanted)
+    limits = np.iinfo(wanted)
+    return astype(clip(x, int(limits.min), int(limits.max)), wanted)
 
 
 def cast(x: Any, dtype: Any) -> Any:

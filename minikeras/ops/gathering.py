@@ -77,7 +77,8 @@ def _taken_spec(x: Spec, indices: Spec, axis: int) -> Spec:
 
 def _take_vjp(g: Any, x_spec: Any, indices: Any, axis: int) -> Any:
     shape = tuple(x_spec.shape)
-    # What others record is dense, so that each of its elements has a derivative of its own.
+    # Dense if another tape records this: made dense later, perhaps after that tape has stopped, it
+    # would be unknown to it and have no second derivative.
     if axis or state.recorders:
         return add_rows(g, indices, axis=axis, shape=shape)
     count = math.prod(indices.shape)

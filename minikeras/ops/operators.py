@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from minikeras.core.basic import numpy_dtype
 from minikeras.core.tensor import EagerTensor, IndexedSlices, Tensor, as_tensor
 from minikeras.core.variable import Variable
 from minikeras.ops import elementwise, gathering, indexing, products

@@ -122,12 +122,12 @@ class Optimizer(OptimizerState):
     def _run(self, key: Any, function: Callable[..., Any], inputs: list[Any]) -> Sequence[Any]:
         """Return `function(*inputs)`, by a plan if there are arrays to compute with."""
         if any(type(x) is not EagerTensor for x in inputs):
-            return function(*inputs)  # type: ignore[no-any-return]
+            return function(*inputs)
         if key not in self._plans:
             self._plans[key] = plan(function, inputs)
         found = self._plans[key]
         if found is None:
-            return function(*inputs)  # type: ignore[no-any-return]
+            return function(*inputs)
         return [EagerTensor(array) for array in found([x.array for x in inputs])]
 
     # -- updating ------------------------------------------------------------------------------

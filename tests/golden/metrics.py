@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from tests.golden.recipe import Case, array, flatten, integers, normal, one_hot, probabilities
+from tests.golden.recipe import (
+    Case,
+    array,
+    flatten,
+    integers,
+    normal,
+    one_hot,
+    plain,
+    probabilities,
+)
 
 FAMILY = "metrics"
 
@@ -44,13 +53,13 @@ def run(keras, tf, metric, kwargs, updates, weights=None):
     if not isinstance(found, type):
         return flatten(keras, {"y": found(*updates, **kwargs)})
     made = found(**kwargs)
+    # Everything is read at once: a result may be a variable, which the next update changes.
     results = {"name": made.name}
     if metric not in ("R2Score", "F1Score", "FBetaScore"):  # these wait for a shape
-        results["empty"] = made.result()
+        results["empty"] = plain(keras, made.result())
     for number, update in enumerate(updates):
         made.update_state(*update, **({} if weights is None else {"sample_weight": weights}))
-        results[f"result.{number}"] = made.result()
-    # Read now: the reset changes them.
+        results[f"result.{number}"] = plain(keras, made.result())
     results["variables"] = flatten(keras, list(made.variables))
     made.reset_state()
     results["reset"] = made.result()

@@ -256,10 +256,12 @@ TRAINED = {
         TARGETS,
     ),
     "convolutional": (convolutional, SPARSE, IMAGES, DIGITS),
-    "words": (words, {"loss": "binary_crossentropy", "metrics": ["accuracy"]} | ADAM, WORDS, FLAGS),
-    "words_rmsprop": (
+    # Not with Adam or RMSprop: Keras on TensorFlow squares the gradients of a repeated word one by
+    # one, before it adds them.
+    "words": (words, {"loss": "binary_crossentropy", "metrics": ["accuracy"]}, WORDS, FLAGS),
+    "words_momentum": (
         words,
-        {"loss": "binary_crossentropy", "optimizer": ("RMSprop", {"learning_rate": 0.05})},
+        {"loss": "binary_crossentropy", "optimizer": ("SGD", {"momentum": 0.9})},
         WORDS,
         FLAGS,
     ),
@@ -421,8 +423,11 @@ BUILDERS = (
 
 
 def case(name, how, **spec):
-    trained = {"tolerance": 1e-4, "why": "many float32 sums in another order"} if how is fit else {}
-    return Case(FAMILY, name, {"how": how} | spec, **trained)
+    """Make a case; training gets more tolerance."""
+    more = {"tolerance": 1e-4, "why": "many float32 sums in another order"} if how is fit else {}
+    if name == "fit weighted_metrics":  # Keras gives the unweighted accuracy twice more
+        more["wrong"] = ("evaluate",)
+    return Case(FAMILY, name, {"how": how} | spec, **more)
 
 
 FIELDS = ("build", "compile", "x", "y")

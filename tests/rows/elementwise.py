@@ -56,3 +56,12 @@ ROWS += [
     Row("where", lambda c, x: e.where(c, 0.0, x), (MASK, X), lambda c, x: np.where(c, 0, x)),
     Row("where", lambda c, x: e.where(c, x, -0.0), (MASK, X), lambda c, x: np.where(c, x, 0)),
 ]
+ROWS += [
+    *(_unary(name) for name in ("fabs", "deg2rad", "rad2deg")),
+    _unary("sinc", P),
+    *(_unary(name, order=0) for name in ("isposinf", "isneginf")),
+    *(_binary(name) for name in ("fmax", "fmin", "hypot")),
+    _binary("heaviside", order=0),
+    Row("select", lambda x, y: e.select([x > 1, x < 0], [x, y], 7.0), (X, Y),
+        lambda x, y: np.select([x > 1, x < 0], [x, y], 7.0), covers=("where",)),
+]  # fmt: skip
