@@ -13,7 +13,9 @@ class RadialBasis(keras.Layer):
         self.units = units
 
     def build(self, input_shape):
-        self.centres = self.add_weight((self.units, input_shape[-1]), "random_normal", name="centres")
+        self.centres = self.add_weight(
+            (self.units, input_shape[-1]), "random_normal", name="centres"
+        )
         self.width = self.add_weight((self.units,), "ones", name="width")
 
     def call(self, inputs):

@@ -1,26 +1,20 @@
 """Train the network of `mnist.py` in a loop of one's own: a tape and `apply_gradients`."""
 
-import sys
-
-import numpy as np
-from mnist import load, make_model
+from mnist import BATCH, load, make_model
 
 import minikeras as keras
 from minikeras import tf
 
 
-def main(epochs=None):
+def main():
     keras.utils.set_random_seed(1)
-    (x_train, y_train), (x_test, y_test) = load()
-    x_train, x_test = (x[..., None].astype("float32") / x_train.max() for x in (x_train, x_test))
-    if epochs is None:
-        epochs = 10 if len(x_train) > 10_000 else 60
-
+    (x_train, y_train), (x_test, y_test), epochs = load()
     model = make_model(x_train.shape[1:])
-    optimizer = keras.optimizers.Adam(learning_rate=1e-3)
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * len(x_train) // BATCH)
+    optimizer = keras.optimizers.Adam(rate)
     loss_function = keras.losses.SparseCategoricalCrossentropy()
     dataset = tf.data.Dataset.from_tensor_slices((x_train, y_train))
-    dataset = dataset.shuffle(len(x_train), seed=1).batch(128)
+    dataset = dataset.shuffle(len(x_train), seed=1).batch(BATCH)
 
     for epoch in range(epochs):
         losses = keras.metrics.Mean()
@@ -34,10 +28,10 @@ def main(epochs=None):
         for start in range(0, len(x_test), 1000):
             part = slice(start, start + 1000)
             accuracy.update_state(y_test[part], model(x_test[part], training=False))
-        print(f"epoch {epoch + 1}: loss {float(losses.result()):.4f}, "
-              f"test accuracy {float(accuracy.result()):.4f}", flush=True)
-    return float(np.asarray(accuracy.result()))
+        loss, test = float(losses.result()), float(accuracy.result())
+        print(f"epoch {epoch + 1}: loss {loss:.4f}, test accuracy {test:.4f}", flush=True)
+    return test
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

@@ -2,12 +2,9 @@
 
 from typing import Any
 
-from minikeras import registry
+from minikeras import ops, registry
 from minikeras.core.tensor import as_tensor
-from minikeras.ops import nn
-from minikeras.ops.define import composite
-from minikeras.ops.elementwise import clip, exp, tanh, where
-from minikeras.ops.nn import (
+from minikeras.ops.activations import (
     celu,
     elu,
     glu,
@@ -31,6 +28,8 @@ from minikeras.ops.nn import (
     tanh_shrink,
     threshold,
 )
+from minikeras.ops.define import composite
+from minikeras.ops.elementwise import clip, exp, tanh, where
 from minikeras.registry import CustomObjectScope
 
 
@@ -47,20 +46,20 @@ def relu(
         threshold: where x begins to pass.
     """
     if threshold == 0 and max_value is None:
-        return nn.leaky_relu(x, negative_slope) if negative_slope else nn.relu(x)
+        return ops.leaky_relu(x, negative_slope) if negative_slope else ops.relu(x)
     x = as_tensor(x)
     if threshold == 0 and max_value == 6:
-        y = nn.relu6(x)
+        y = ops.relu6(x)
     else:
         y = where(x > threshold, x, 0)
         y = y if max_value is None else clip(y, 0, max_value)
-    return y - negative_slope * nn.relu(threshold - x) if negative_slope else y
+    return y - negative_slope * ops.relu(threshold - x) if negative_slope else y
 
 
 @composite
 def gelu(x: Any, approximate: bool = False) -> Any:
     """Compute `x * P(N(0, 1) < x)`, or its approximation by tanh."""
-    return nn.gelu(x, approximate=approximate)
+    return ops.gelu(x, approximate=approximate)
 
 
 @composite

@@ -15,9 +15,10 @@ from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import Tensor
 from minikeras.core.variable import Variable
 from minikeras.ops.creation import eye, full, ones, zeros
+from minikeras.ops.diagonals import diag
 from minikeras.ops.elementwise import cast, sign
 from minikeras.ops.linalg import qr
-from minikeras.ops.shaping import diag, reshape, transpose
+from minikeras.ops.shaping import reshape, transpose
 from minikeras.random import SeedGenerator
 from minikeras.registry import Configurable, CustomObjectScope
 

@@ -17,10 +17,9 @@ from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, as_tensor
 from minikeras.core.variable import Variable
 from minikeras.ops import random as draws
-from minikeras.ops.define import composite
+from minikeras.ops.define import along, composite, lengths, one_axis
 from minikeras.ops.elementwise import minimum
 from minikeras.ops.indexing import getitem
-from minikeras.ops.shaping import axis_for, lengths
 from minikeras.registry import Configurable
 from minikeras.tracking import Tracked
 
@@ -137,7 +136,7 @@ def uniform(
 ) -> Any:
     """Draw from the interval `[minval, maxval)`."""
     dtype = _as_floating("uniform", dtype)
-    values = draws.uniform(draw_seed(seed), shape=lengths("uniform", shape), dtype=dtype)
+    values = draws.uniform(draw_seed(seed), shape=lengths(shape, "uniform"), dtype=dtype)
     values = _moved(values, maxval - minval, minval)
     if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and minval < maxval:
         # The sum may have been rounded up to maxval.
@@ -154,7 +153,7 @@ def normal(
 ) -> Any:
     """Draw from the normal distribution."""
     dtype = _as_floating("normal", dtype)
-    values = draws.normal(draw_seed(seed), shape=lengths("normal", shape), dtype=dtype)
+    values = draws.normal(draw_seed(seed), shape=lengths(shape, "normal"), dtype=dtype)
     return _moved(values, stddev, mean)
 
 
@@ -170,7 +169,7 @@ def truncated_normal(
     `stddev` is that before the cut; what is drawn has 0.8796 of it.
     """
     dtype = _as_floating("truncated_normal", dtype)
-    shape = lengths("truncated_normal", shape)
+    shape = lengths(shape, "truncated_normal")
     values = draws.truncated_normal(draw_seed(seed), shape=shape, dtype=dtype)
     return _moved(values, stddev, mean)
 
@@ -186,7 +185,7 @@ def randint(
     dtype = as_dtype(dtype)
     if dtype.kind not in "iu":
         raise ValueError(f"randint: expected an integer dtype, got {dtype.name!r}.")
-    shape = lengths("randint", shape)
+    shape = lengths(shape, "randint")
     return draws.integers(draw_seed(seed), minval, maxval, shape=shape, dtype=dtype)
 
 
@@ -237,9 +236,9 @@ def dropout(
 def shuffle(x: Any, axis: int = 0, seed: int | SeedGenerator | None = None) -> Any:
     """Bring `x` into a random order along `axis`."""
     x = as_tensor(x)
-    axis = axis_for("shuffle", axis, x.ndim)
+    axis = one_axis(axis, x.ndim, "shuffle")
     order = draws.permutation(draw_seed(seed), count=x.shape[axis])
-    return getitem(x, (*(slice(None),) * axis, order))
+    return getitem(x, along(axis, order))
 
 
 def gamma(
@@ -250,7 +249,7 @@ def gamma(
 ) -> Any:
     """Draw from the gamma distribution of shape `alpha` and scale 1."""
     dtype = _as_floating("gamma", dtype)
-    return draws.gamma(draw_seed(seed), alpha, shape=lengths("gamma", shape), dtype=dtype)
+    return draws.gamma(draw_seed(seed), alpha, shape=lengths(shape, "gamma"), dtype=dtype)
 
 
 def beta(
@@ -262,7 +261,7 @@ def beta(
 ) -> Any:
     """Draw from the beta distribution of `alpha` and `beta`."""
     dtype = _as_floating("beta", dtype)
-    return draws.beta(draw_seed(seed), alpha, beta, shape=lengths("beta", shape), dtype=dtype)
+    return draws.beta(draw_seed(seed), alpha, beta, shape=lengths(shape, "beta"), dtype=dtype)
 
 
 def binomial(
@@ -274,5 +273,5 @@ def binomial(
 ) -> Any:
     """Draw how many of `counts` independent trials succeed, each with `probabilities`."""
     dtype = _as_floating("binomial", dtype)
-    shape = lengths("binomial", shape)
+    shape = lengths(shape, "binomial")
     return draws.binomial(draw_seed(seed), counts, probabilities, shape=shape, dtype=dtype)

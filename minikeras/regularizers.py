@@ -6,7 +6,7 @@ from typing import Any
 from minikeras import registry
 from minikeras.ops.creation import eye
 from minikeras.ops.elementwise import absolute, square
-from minikeras.ops.nn import normalize
+from minikeras.ops.normalization import normalize
 from minikeras.ops.products import matmul
 from minikeras.ops.reduction import sum
 from minikeras.ops.shaping import transpose

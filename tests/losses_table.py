@@ -85,7 +85,10 @@ def ignoring(t, p):
 
 
 ROWS = [
-    Row("MeanSquaredError", "mean_squared_error", (TRUE, PRED), lambda t, p: ((t - p) ** 2).mean(-1)),
+    Row(
+        "MeanSquaredError", "mean_squared_error", (TRUE, PRED),
+        lambda t, p: ((t - p) ** 2).mean(-1),
+    ),
     Row("MeanAbsoluteError", "mean_absolute_error", (TRUE, PRED), lambda t, p: abs(t - p).mean(-1)),
     Row(
         "MeanAbsolutePercentageError", "mean_absolute_percentage_error", (COUNTS, PRED),

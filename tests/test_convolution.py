@@ -10,6 +10,7 @@ from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import SymbolicTensor, as_tensor
 from minikeras.core.variable import Variable
 from minikeras.ops import convolution as c
+from minikeras.ops import patches, windows
 from tests.rows import numbers
 
 X, KERNEL = numbers(2, 8, 7, 3), numbers(3, 2, 3, 4, seed=1)
@@ -77,7 +78,7 @@ def test_conv_transpose_says_what_is_wrong():
 
 
 def test_primitives_check_shapes_against_their_window():
-    window = c.sliding("test", (8, 7), (3, 2), (1, 1), "valid")
+    window = windows.sliding("test", (8, 7), (3, 2), (1, 1), "valid")
     g = np.ones((2, 6, 6, 4))
     with pytest.raises(ValueError, match=r"conv: expected inputs of shape \(2, 8, 7, 3\), got"):
         c._conv(SymbolicTensor((2, 8, 8, 3), np.dtype("float64")), KERNEL, window=window)
@@ -172,7 +173,7 @@ def test_variables_get_gradients():
 @pytest.mark.parametrize("groups", [1, 3])
 def test_chunks_of_images_and_of_rows_make_no_difference(monkeypatch, chunk, channels, groups):
     x, kernel = numbers(5, 6, 5, channels), numbers(3, 2, channels // groups, 6, seed=1)
-    window = c.sliding("test", (6, 5), (3, 2), (1, 1), "same", groups=groups)
+    window = windows.sliding("test", (6, 5), (3, 2), (1, 1), "same", groups=groups)
     g = numbers(5, 6, 5, 6, seed=2)
 
     def everything():
@@ -183,7 +184,7 @@ def test_chunks_of_images_and_of_rows_make_no_difference(monkeypatch, chunk, cha
         ]
 
     whole = everything()
-    monkeypatch.setattr(c, "_CHUNK", chunk)
+    monkeypatch.setattr(patches, "CHUNK", chunk)
     for a, b in zip(everything(), whole, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
@@ -200,7 +201,7 @@ def _cases(draw):
     padding = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in range(rank))
     size = tuple(d * (k - 1) + 1 + draw(st.integers(0, 3)) for k, d in zip(kernel, dilation))
     groups, depth = draw(st.sampled_from([(1, 1), (1, 5), (2, 2), (3, 1)]))
-    window = c.Window(size, kernel, strides, padding, dilation, groups)
+    window = windows.Window(size, kernel, strides, padding, dilation, groups)
     return window, groups * depth, groups * draw(st.integers(1, 2))
 
 

@@ -86,7 +86,10 @@ def test_traced_loss_computes_the_same(row):
 
 # ---- weights -------------------------------------------------------------------------------------
 
-T, P = np.array([[1.0, 2.0], [3.0, 5.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 5.0], [2.0, 0.0]])
+T, P = (
+    np.array([[1.0, 2.0], [3.0, 5.0], [0.0, 1.0]]),
+    np.array([[1.0, 0.0], [0.0, 5.0], [2.0, 0.0]]),
+)
 VALUES = ((T - P) ** 2).mean(-1)
 W = np.array([0.5, 0.0, 2.0])
 
@@ -241,7 +244,7 @@ def test_dtype():
 
 
 def test_unknown_reduction_is_refused():
-    with pytest.raises(ValueError, match="expected reduction to be one of .*'average'"):
+    with pytest.raises(ValueError, match=r"expected reduction to be one of .*'average'"):
         losses.MeanSquaredError("average")
 
 
@@ -269,8 +272,6 @@ def test_signatures_are_those_of_keras():
     }
     for name, text in expected.items():
         parameters = inspect.signature(getattr(losses, name)).parameters.values()
-        found = [
-            p.name if p.name == "reduction" else f"{p.name}={p.default!r}" for p in parameters
-        ]
+        found = [p.name if p.name == "reduction" else f"{p.name}={p.default!r}" for p in parameters]
         assert ", ".join(found) == text
         assert {p.name: p.default for p in parameters}["reduction"] == "sum_over_batch_size"

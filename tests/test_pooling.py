@@ -6,6 +6,7 @@ import pytest
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import SymbolicTensor, as_tensor
 from minikeras.ops import pooling as p
+from minikeras.ops import windows
 from tests.rows import numbers
 
 X = numbers(2, 5, 6, 3)
@@ -44,7 +45,7 @@ def test_unknown_layouts_are_refused():
 
 
 def test_primitives_check_shapes_against_their_window():
-    window = p.sliding("test", (4, 4), (2, 2), (2, 2), "valid")
+    window = windows.sliding("test", (4, 4), (2, 2), (2, 2), "valid")
     index = np.zeros((1, 2, 2, 3), np.uint8)
     wrong = SymbolicTensor((1, 3, 2, 3), np.dtype("float32"))
     with pytest.raises(ValueError, match=r"max_pool: expected images of shape \(1, 4, 4, 3\), got"):

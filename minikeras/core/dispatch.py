@@ -22,7 +22,7 @@ _SMALL = 512
 
 # Open axes are replaced by these lengths in turn; result axes that differ are open too. They
 # divide by all small numbers, so that splitting an open axis into equal parts is possible.
-_PROBES = (120, 240)
+PROBES = (120, 240)
 
 
 class Node:
@@ -252,7 +252,7 @@ def probe(function: Callable[..., Any], specs: Sequence[Any]) -> Any:
         return function(*specs)
     first, second = (
         function(*(Spec(_filled(spec.shape, length), spec.dtype) for spec in specs))
-        for length in _PROBES
+        for length in PROBES
     )
     return tree.map_structure(_merged, first, second)
 

@@ -241,3 +241,10 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     except ValueError:
         named = " and ".join(str(tuple(shape)) for shape in shapes)
         raise ValueError(f"expected shapes that broadcast together, got {named}.") from None
+
+
+def reduced(shape: Any, axis: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """Return `shape` with the axes `axis` of length 1, or without them."""
+    if keepdims:
+        return tuple(1 if i in axis else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axis)

@@ -12,6 +12,7 @@ import numpy as np
 from minikeras import tree
 from minikeras.core.basic import astype
 from minikeras.core.context import overridden, state, unique_name
+from minikeras.core.dispatch import PROBES
 from minikeras.core.graph import call_node
 from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor, as_tensor
@@ -58,6 +59,8 @@ class Layer(Tracked, Configurable):
     role = "weights"
     _untracked = Tracked._untracked | {"_losses"}
     _added: tuple[Variable, ...]
+    _built_for: Any = None
+    """The input's shape, or a nest of shapes, that the weights were made for."""
 
     def __init__(
         self,
@@ -321,13 +324,14 @@ class Layer(Tracked, Configurable):
 
         Symbolic inputs give symbolic outputs: a node in the graph of a functional model.
         """
-        args = tuple(self._converted(arg) for arg in args)
-        kwargs = {name: self._converted(arg) for name, arg in kwargs.items()}
+        args = tuple(map(self._converted, args))
+        if kwargs:
+            kwargs = {name: self._converted(arg) for name, arg in kwargs.items()}
         if self.input_spec is not None:
             check_inputs(self, self.input_spec, self._first(args, kwargs))
         if not self.built:
             self._build_for(args, kwargs)
-        if not state.inline and _has_symbolic((args, kwargs)):
+        if not state.inline and _has_symbolic(*args, *kwargs.values()):
             return call_node(self, self._run, args, kwargs)
         return self._run(*args, **kwargs)
 
@@ -348,7 +352,7 @@ class Layer(Tracked, Configurable):
         return first
 
     def _converted(self, value: Any) -> Any:
-        if type(value) is EagerTensor and value.array.dtype.name == self.compute_dtype:
+        if type(value) is EagerTensor and value.array.dtype is self.dtype_policy.floating:
             return value
         if isinstance(value, (list, tuple, dict)):
             return tree.map_structure(self._converted, value)
@@ -364,7 +368,8 @@ class Layer(Tracked, Configurable):
         """Call `build` with the shapes it asks for: of the first argument, or of named ones."""
         names = list(inspect.signature(self.build).parameters)
         if len(names) <= 1:
-            self.build(_shapes(self._first(args, kwargs)))
+            self.__dict__["_built_for"] = shapes = _shapes(self._first(args, kwargs))
+            self.build(shapes)
         else:
             bound = inspect.signature(self.call).bind(*args, **kwargs).arguments
             self.build(**{name: _shapes(bound.get(name.removesuffix("_shape"))) for name in names})
@@ -379,15 +384,20 @@ class Layer(Tracked, Configurable):
         try:
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
-                for output in tree.flatten(outputs):
-                    self.add_loss(self.activity_regularizer(output))
+                self._regularize(outputs)
         except Exception as error:
-            stand_in = " Lengths 83 and 89 stand for open axes." if state.inline else ""
+            stand_in = f" Lengths {PROBES} stand for open axes." if state.inline else ""
             error.add_note(f"In the call of {type(self).__name__} '{self.name}'.{stand_in}")
             raise
         finally:
             state.names, state.training, state.call = names, training, entry
         return outputs
+
+    def _regularize(self, outputs: Any) -> None:
+        """Add the outputs' penalty, per sample so that it does not grow with the batch."""
+        for output in tree.flatten(outputs):
+            samples = max(output.shape[0], 1) if output.shape else 1
+            self.add_loss(self.activity_regularizer(output) / samples)
 
     def _resolve_training(self, args: Any, kwargs: Any) -> tuple[Any, bool | None]:
         """Take `training` from the arguments, the layer around, or the default of `call`.
@@ -485,6 +495,7 @@ def _building(build: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(build)
     def wrapped(self: Layer, *args: Any, **kwargs: Any) -> None:
+        self.__dict__.setdefault("_built_for", args[0] if args else None)
         with overridden(names=self._names(), recorders=(), scope=None, inline=False):
             build(self, *args, **kwargs)
         self.built = True
@@ -502,8 +513,13 @@ def _training_parameter(cls: type) -> tuple[int | None, bool | None]:
     return None, None
 
 
-def _has_symbolic(arguments: Any) -> bool:
-    return any(isinstance(leaf, SymbolicTensor) for leaf in tree.leaves(arguments))
+def _has_symbolic(*arguments: Any) -> bool:
+    for value in arguments:
+        if type(value) is not EagerTensor and any(
+            isinstance(leaf, SymbolicTensor) for leaf in tree.leaves(value)
+        ):
+            return True
+    return False
 
 
 def _shapes(value: Any) -> Any:

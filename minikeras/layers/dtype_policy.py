@@ -15,7 +15,9 @@ class DTypePolicy(registry.Configurable):
                 f"DTypePolicy: expected a dtype such as 'float32', got {name!r}. Mixed precision "
                 "needs hardware that computes faster in 16 bits; use 'float32' on a CPU."
             )
-        self.name = DTYPES[as_dtype(name or config.floatx())].name
+        self.floating = as_dtype(name or config.floatx())
+        """The dtype of computation as NumPy has it."""
+        self.name = DTYPES[self.floating].name
 
     @property
     def compute_dtype(self) -> str:

@@ -7,10 +7,10 @@ import warnings
 from typing import Any
 
 from minikeras import config
+from minikeras import ops as nn
 from minikeras.core.basic import floating
 from minikeras.core.tensor import EagerTensor, as_tensor
 from minikeras.losses.base import LossFunctionWrapper, matched
-from minikeras.ops import nn
 from minikeras.ops.elementwise import (
     cast,
     clip,

@@ -9,6 +9,7 @@ from typing import Any
 
 from minikeras import config
 from minikeras.losses.base import LossFunctionWrapper, matched
+from minikeras.ops.activations import softplus
 from minikeras.ops.elementwise import (
     absolute,
     clip,
@@ -18,7 +19,7 @@ from minikeras.ops.elementwise import (
     squared_difference,
     where,
 )
-from minikeras.ops.nn import normalize, softplus
+from minikeras.ops.normalization import normalize
 from minikeras.ops.reduction import mean, sum
 
 _MEAN = "sum_over_batch_size"

@@ -6,7 +6,8 @@ from minikeras import losses
 from minikeras.losses.base import matched
 from minikeras.metrics.reduction import Mean, MeanMetricWrapper
 from minikeras.ops.elementwise import cast, not_equal, sqrt, squared_difference
-from minikeras.ops.reduction import mean, std
+from minikeras.ops.reduction import mean
+from minikeras.ops.statistics import std
 
 
 class MeanSquaredError(MeanMetricWrapper):

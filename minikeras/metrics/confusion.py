@@ -9,9 +9,10 @@ from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, as_tensor
 from minikeras.losses.base import fits, squeeze_or_expand_to_same_rank
 from minikeras.metrics.base import Metric
+from minikeras.ops.cumulative import cumsum
 from minikeras.ops.elementwise import cast, divide_no_nan, where
 from minikeras.ops.gathering import one_hot, take
-from minikeras.ops.reduction import cumsum, sum
+from minikeras.ops.reduction import sum
 from minikeras.ops.scattering import segment_sum
 from minikeras.ops.shaping import broadcast_to, flip, reshape, squeeze
 from minikeras.ops.sorting import searchsorted, top_k
@@ -56,8 +57,9 @@ def confusion(
     Returns tensors of shape (thresholds,), or (thresholds, columns), by name.
     """
     width = y_pred.shape[-1] if columns else 1
-    ascending = np.sort(np.asarray(thresholds, as_dtype(y_pred.dtype)))
-    below = searchsorted(EagerTensor(ascending), reshape(y_pred, (-1, width)))
+    limits = np.asarray(thresholds, as_dtype(y_pred.dtype))
+    order = np.argsort(limits, kind="stable")
+    below = searchsorted(EagerTensor(limits[order]), reshape(y_pred, (-1, width)))
     places = reshape(below * width + as_tensor(np.arange(width, dtype=np.int32)), (-1,))
     truth = cast(cast(y_true, "bool"), y_pred.dtype)
     found = {}
@@ -66,8 +68,8 @@ def confusion(
         between = segment_sum(reshape(weights, (-1,)), places, width * (len(thresholds) + 1))
         above = flip(cumsum(flip(reshape(between, (-1, width)), 0), axis=0), 0)
         exceeding = above[1:]
-        if list(thresholds) != sorted(thresholds):
-            exceeding = take(exceeding, np.searchsorted(ascending, thresholds), axis=0)
+        if (np.diff(order) < 0).any():
+            exceeding = take(exceeding, np.argsort(order), axis=0)
         rest = above[:1] - exceeding
         shape = (len(thresholds), width) if columns else (len(thresholds),)
         right, wrong = (exceeding, rest) if kind == "positives" else (rest, exceeding)

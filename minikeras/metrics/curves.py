@@ -5,6 +5,7 @@ from typing import Any
 from minikeras import config
 from minikeras.core.tensor import as_tensor
 from minikeras.metrics.confusion import ConfusionMetric
+from minikeras.ops.activations import sigmoid
 from minikeras.ops.elementwise import (
     divide_no_nan,
     equal,
@@ -15,7 +16,6 @@ from minikeras.ops.elementwise import (
     minimum,
     where,
 )
-from minikeras.ops.nn import sigmoid
 from minikeras.ops.reduction import max, mean, sum
 
 _COUNTS = {
@@ -107,6 +107,8 @@ class AUC(ConfusionMetric):
         return y_true, y_pred, weight
 
     def result(self) -> Any:
+        if not hasattr(self, "true_positives"):
+            return as_tensor(0.0)
         if self.curve == "PR" and self.summation_method == "interpolation":
             return self._averaged(self._davis_goadrich())
         x, y = self._points()

@@ -8,10 +8,11 @@ from minikeras import config
 from minikeras.core.tensor import EagerTensor, as_tensor
 from minikeras.losses.base import matched
 from minikeras.metrics.base import Metric
+from minikeras.ops.diagonals import diagonal
 from minikeras.ops.elementwise import absolute, cast, isinf, logical_and, not_equal, square, where
 from minikeras.ops.reduction import argmax, max, mean, sum
 from minikeras.ops.scattering import segment_sum
-from minikeras.ops.shaping import broadcast_to, diagonal, expand_dims, reshape
+from minikeras.ops.shaping import broadcast_to, expand_dims, reshape
 
 
 def _matrix(who: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:

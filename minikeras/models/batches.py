@@ -1,5 +1,6 @@
 """Bring what users pass to `fit` into one form: batches of `(x, y, sample_weight)` tensors."""
 
+import itertools
 import random
 import warnings
 from collections.abc import Iterator
@@ -105,9 +106,9 @@ class StreamBatches:
 
     def __init__(self, source: Any, *, shuffle: bool = False) -> None:
         self._source = source
-        self.once = iter(source) is source if hasattr(source, "__iter__") else False
+        self.once = hasattr(source, "__next__")
         self.length = None if self.once else _length(source)
-        self._indexed = hasattr(source, "num_batches")
+        self._indexed = hasattr(type(source), "num_batches") or not hasattr(source, "__iter__")
         self._shuffle = shuffle
 
     def __iter__(self) -> Iterator[Batch]:
@@ -122,11 +123,13 @@ class StreamBatches:
             yield x, y, sample_weight
 
     def _numbered(self) -> Iterator[Any]:
-        order = list(range(self.length or 0))
+        if self.length is None:
+            yield from map(self._source.__getitem__, itertools.count())
+            return
+        order = list(range(self.length))
         if self._shuffle:
             random.shuffle(order)
-        for i in order:
-            yield self._source[i]
+        yield from map(self._source.__getitem__, order)
 
     def end_epoch(self) -> None:
         """Tell a PyDataset that an epoch is over."""
@@ -215,6 +218,8 @@ def _is_stream(x: Any) -> bool:
 
 def _joined(part: Any) -> Any:
     """Make one array of a list of numbers; a list of arrays stays a list of inputs."""
+    if isinstance(part, dict):
+        return {name: _joined(value) for name, value in part.items()}
     if isinstance(part, list) and not any(hasattr(leaf, "shape") for leaf in tree.leaves(part)):
         return np.asarray(part)
     return part

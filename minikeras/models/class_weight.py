@@ -1,20 +1,34 @@
 """Turn weights of classes into weights of samples."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minikeras.core.tensor import EagerTensor
+from minikeras.models.batches import Batch
+
+
+def weighing(class_weight: dict[int, float] | None) -> Callable[[Batch], Batch] | None:
+    """Return what to do with each batch: give its samples the weights of their classes."""
+    if class_weight is None:
+        return None
+    return lambda batch: (batch[0], batch[1], weigh_classes(class_weight, batch[1], batch[2]))
 
 
 def weigh_classes(class_weight: dict[int, float], y: Any, sample_weight: Any) -> EagerTensor:
-    """Return the weight of each sample's class, times its sample weight if there is one.
+    """Return the weight of each sample's class.
 
     Args:
         class_weight: weight by class number; classes that are not listed weigh 1.
         y: class numbers of shape `(batch,)` or `(batch, 1)`, or one-hot rows.
-        sample_weight: weights of shape `(batch,)` or None.
+        sample_weight: None; there may not be both.
     """
+    if sample_weight is not None:
+        raise ValueError(
+            "fit: expected either class_weight or sample_weight, got both. Multiply them into one "
+            "sample_weight."
+        )
     if not hasattr(y, "shape"):
         raise ValueError(
             f"fit: expected a single target to use class_weight with, got {type(y).__name__}."
@@ -26,6 +40,4 @@ def weigh_classes(class_weight: dict[int, float], y: Any, sample_weight: Any) ->
     weights = np.ones(labels.shape, np.float32)
     for number, weight in class_weight.items():
         weights[labels == number] = weight
-    if sample_weight is not None:
-        weights *= np.asarray(sample_weight, np.float32)
     return EagerTensor(weights)

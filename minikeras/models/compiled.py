@@ -6,6 +6,19 @@ from minikeras import losses, metrics
 from minikeras.losses import Loss
 from minikeras.metrics import Metric
 from minikeras.models.outputs import Outputs, free
+from minikeras.ops.elementwise import cast
+
+
+class LossTracker(metrics.Mean):
+    """The mean loss of all samples, from the mean loss of each batch."""
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Take the loss of a batch into account, `sample_weight` being its number of samples."""
+        if values.shape:
+            super().update_state(values, sample_weight)
+            return
+        self.total.assign_add(cast(values, self.dtype) * sample_weight)
+        self.count.assign_add(sample_weight)
 
 
 class CompiledLoss:
@@ -35,7 +48,7 @@ class CompiledLoss:
             for name, loss in zip(outputs.names, self._losses, strict=True):
                 if loss is not None:
                     labels.append(free(f"{name or loss.name}_loss", labels))
-            self.metrics = [metrics.Mean(name=label) for label in labels]
+            self.metrics = [LossTracker(name=label) for label in labels]
         self._outputs = outputs
         return outputs
 

@@ -32,6 +32,7 @@ class Epochs:
         self._prepare = prepare
         self._who = who
         self._running: Iterator[Batch] | None = None
+        self._any = False
         self.exhausted = False
         """Whether the data is used up for good."""
 
@@ -48,6 +49,7 @@ class Epochs:
             if batch is None:
                 self._ended(step)
                 break
+            self._any = True
             yield step, batch if self._prepare is None else self._prepare(batch)
             step += 1
         if hasattr(self._batches, "end_epoch"):
@@ -65,7 +67,7 @@ class Epochs:
     def _ended(self, step: int) -> None:
         self._running = None
         self.exhausted = self._batches.once
-        if self._steps is None and step:
+        if not self._any or (self._steps is None and step):
             return
         wanted = "any" if self._steps is None else f"{self._steps} steps"
         warnings.warn(

@@ -1,3 +1,4 @@
+# ruff: noqa: SLF001 - a graph knows the tensors it is made of
 """Turn symbolic inputs and outputs into something that can be called: a graph of layers."""
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from minikeras import tree
 from minikeras.core.basic import astype
 from minikeras.core.dispatch import Node, Primitive
 from minikeras.core.graph import Slot, collect, fill
-from minikeras.core.tensor import SymbolicTensor
+from minikeras.core.tensor import EagerTensor, SymbolicTensor
 from minikeras.layers.base import Layer
 from minikeras.layers.input_layer import InputLayer
 from minikeras.layers.input_spec import InputSpec, check_inputs
@@ -39,6 +40,7 @@ class FunctionalGraph:
         _check_names(self.layers)
         self._steps = [(node.inputs, _caller(node), node.outputs) for node in self.nodes]
         self.entrances = list(entrances.values())
+        self._only = self.flat_inputs[0] if len(self.flat_inputs) == 1 else None
         self._specs = [
             InputSpec(shape=(None, *tensor.shape[1:]), optional=layer.optional, name=layer.name)
             for tensor, layer in zip(self.flat_inputs, self.entrances, strict=True)
@@ -46,11 +48,7 @@ class FunctionalGraph:
 
     def __call__(self, who: Any, inputs: Any) -> Any:
         """Compute the outputs, packed as they were given, from a nest of inputs."""
-        flat = [
-            _fitted(value, tensor)
-            for value, tensor in zip(self._in_order(who, inputs), self.flat_inputs, strict=True)
-        ]
-        check_inputs(who, self._specs, flat)
+        flat = [inputs] if self._fits(inputs) else self._fitted(who, inputs)
         values = {symbol.key: value for symbol, value in zip(self.flat_inputs, flat, strict=True)}
         for needed, caller, made in self._steps:
             results = caller([values.get(tensor.key, tensor) for tensor in needed])
@@ -59,7 +57,29 @@ class FunctionalGraph:
             else:
                 flat_results = tree.flatten(results)
                 values.update((t.key, y) for t, y in zip(made, flat_results, strict=True))
+        if type(self.outputs) is SymbolicTensor:
+            return values[self.outputs.key]
         return tree.map_structure(lambda tensor: values[tensor.key], self.outputs)
+
+    def _fits(self, inputs: Any) -> bool:
+        """Tell whether inputs are, as they mostly are, one tensor that needs no look at all."""
+        only = self._only
+        return (
+            type(inputs) is EagerTensor
+            and only is not None
+            and inputs.array.dtype is only._dtype
+            and len(inputs.array.shape) == len(only._shape)
+            and inputs.array.shape[1:] == only._shape[1:]
+        )
+
+    def _fitted(self, who: Any, inputs: Any) -> list[Any]:
+        """Return inputs in their order, dtypes and ranks; raise `ValueError` if they do not fit."""
+        flat = [
+            _fitted(value, tensor)
+            for value, tensor in zip(self._in_order(who, inputs), self.flat_inputs, strict=True)
+        ]
+        check_inputs(who, self._specs, flat)
+        return flat
 
     def _in_order(self, who: Any, inputs: Any) -> list[Any]:
         """Bring inputs given as a dict, a list or one tensor into the order of `flat_inputs`."""
@@ -138,7 +158,7 @@ def _fitted(value: Any, tensor: SymbolicTensor) -> Any:
         return None
     if value.dtype != tensor.dtype:
         value = astype(value, np.dtype(tensor.dtype.name))
-    rank, wanted = len(value.shape), len(tensor._shape)  # noqa: SLF001 - graphs and tensors are friends
+    rank, wanted = len(value.shape), len(tensor._shape)
     if rank == wanted + 1 and value.shape[-1] == 1:
         return squeeze(value, -1)
     if rank == wanted - 1 and tensor.shape[-1] == 1:

@@ -1,20 +1,29 @@
-"""Print a model as a table."""
+"""Print a model as a table, as Keras does."""
 
+import math
+import re
+import shutil
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from minikeras.core.dispatch import Node
 from minikeras.core.tensor import SymbolicTensor
+from minikeras.layers.base import Layer
+from minikeras.layers.input_layer import InputLayer
+from minikeras.models.order import operation_of
 
-_HEADS = ("Layer (type)", "Output Shape", "Param #")
-_CONNECTED = "Connected to"
+_HEADS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+_ENDS = {False: (0.45, 0.80, 1.0), True: (0.3, 0.56, 0.74, 1.0)}
+"""Where columns end, as shares of the line; True with that of connections."""
+_LENGTHS = {False: 88, True: 108}
+_TRAINABLE = 12
+_ALIGN = {"Param #": str.rjust, "Trainable": str.center}
 
 
 def print_summary(
     model: Any,
-    *,
     line_length: int | None = None,
+    positions: Any = None,
     print_fn: Callable[[str], None] | None = None,
     expand_nested: bool = False,
     show_trainable: bool = False,
@@ -22,93 +31,170 @@ def print_summary(
 ) -> None:
     """Print the layers of `model` with output shapes and parameter counts, and the totals."""
     connected = not _is_chain(model)
-    heads = [*_HEADS, *([_CONNECTED] if connected else []), *(["Trai…"] if show_trainable else [])]
-    rows = []
-    for layer in _in_range(model.layers, layer_range):
-        rows += _rows(model, layer, connected, show_trainable, expand_nested)
-    total = line_length or (98 if connected else 80)
-    shares = (0.30, 0.28, 0.14, 0.28) if connected else (0.45, 0.33, 0.22)
-    widths = [max(int(total * share) - 3, 8) for share in shares] + [5] * show_trainable
+    heads = [*_HEADS[: 3 + connected], *["Trainable"] * show_trainable]
+    rows: list[list[str]] = []
+    operations = _operations(model, connected)
+    for name, operation in _in_range(operations, layer_range):
+        connections = _connections(model, operation, operations) if connected else None
+        graph = getattr(model, "_graph", None)
+        rows += _rows(name, operation, graph, connections, show_trainable, expand_nested)
+    widths = _widths(line_length, positions, connected, show_trainable)
     lines = [f'Model: "{model.name}"', *_table(heads, rows, widths), *_totals(model)]
     if print_fn is None:
         print("\n".join(lines))  # noqa: T201 - what summary() is for
     else:
-        print_fn("\n".join(lines))
+        print_fn("\n".join([*lines, ""]))
 
 
 def _is_chain(model: Any) -> bool:
-    """Tell whether the layers simply follow one another, or are of a subclassed model."""
-    graph = model._graph
-    if graph is None:
+    """Tell whether the layers simply follow one another, or are those of a subclass."""
+    graph = getattr(model, "_graph", None)
+    if graph is None or hasattr(model, "_sequence"):
         return True
-    used = [tensor.key for node in graph.nodes for tensor in node.inputs]
-    return all(len(node.inputs) == 1 for node in graph.nodes) and len(used) == len(set(used))
+    used = [tensor.key for node in graph.nodes for tensor in _tensors(node)]
+    called = [id(operation_of(node)) for node in graph.nodes]
+    return (
+        len(graph.flat_inputs) == 1
+        and all(len(_tensors(node)) == 1 for node in graph.nodes)
+        and len(used) == len(set(used))
+        and len(called) == len(set(called))
+    )
 
 
-def _in_range(layers: list[Any], layer_range: Any) -> list[Any]:
+def _tensors(node: Node) -> list[SymbolicTensor]:
+    return [tensor for tensor in node.inputs if isinstance(tensor, SymbolicTensor)]
+
+
+def _operations(model: Any, connected: bool) -> dict[str, Any]:
+    """Return layers by name, and the ops between them too, which get numbered names."""
+    graph = getattr(model, "_graph", None)
+    if graph is None or hasattr(model, "_sequence"):
+        return {layer.name: layer for layer in model.layers}
+    found: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for operation in graph.operations:
+        name = operation.name if isinstance(operation, Layer) else operation.op.name
+        if isinstance(operation, Node):
+            counts[name] = counts.get(name, -1) + 1
+            name = f"{name}_{counts[name]}" if counts[name] else name
+        found[name] = operation
+    return found
+
+
+def _in_range(operations: dict[str, Any], layer_range: Any) -> list[tuple[str, Any]]:
+    """Return the operations from the first to the last whose names match two patterns."""
+    rows = list(operations.items())
     if layer_range is None:
-        return layers
+        return rows
     first, last = layer_range
-    names = [layer.name for layer in layers]
-    for name in (first, last):
-        if name not in names:
-            raise ValueError(f"summary: expected layer_range of names in {names}, got {name!r}.")
-    return layers[names.index(first) : names.index(last) + 1]
+    starts = [i for i, (name, _) in enumerate(rows) if re.match(first, name)]
+    ends = [i for i, (name, _) in enumerate(rows) if re.match(last, name)]
+    if not starts or not ends:
+        raise ValueError(
+            f"summary: expected layer_range of names among {list(operations)}, got {layer_range}."
+        )
+    return rows[min(starts) : max(ends) + 1]
 
 
 def _rows(
-    model: Any, layer: Any, connected: bool, trainable: bool, nested: bool, level: int = 0
+    name: str,
+    operation: Any,
+    graph: Any,
+    connections: str | None,
+    trainable: bool,
+    nested: bool,
+    level: int = 0,
 ) -> list[list[str]]:
-    params = f"{sum(int(np.prod(v.shape)) for v in layer.weights):,}"
-    if not layer.built:
-        params = "0 (unbuilt)"
-    name = f"{'└ ' * level}{layer.name} ({type(layer).__name__})"
-    row = [name, _output_shape(model, layer), params]
-    if connected:
-        row.append(", ".join(_sources(model, layer)) or "-")
+    """Return the row of an operation, and those of the layers inside it if `nested`."""
+    mark = f"{'   ' * level}└ " if level else ""
+    shape = _output_shape(operation, graph)
+    row = [f"{mark}{name} ({_kind(operation)})", shape, _params(operation)]
+    if connections is not None:
+        row.append(connections)
+    weights = getattr(operation, "weights", [])
     if trainable:
-        row.append(
-            "Y" if layer.trainable and layer.trainable_weights else "N" if layer.weights else "-"
-        )
-    inner = getattr(layer, "layers", []) if nested else []
-    deeper = [
-        line
-        for part in inner
-        for line in _rows(layer, part, connected, trainable, nested, level + 1)
-    ]
-    return [row, *deeper]
+        row.append("-" if not weights else "Y" if operation.trainable else "N")
+    rows = [row]
+    for layer in getattr(operation, "layers", []) if nested else []:
+        inner = getattr(operation, "_graph", None)
+        sources = None if connections is None else "-"
+        rows += _rows(layer.name, layer, inner, sources, trainable, nested, level + 1)
+    return rows
 
 
-def _nodes(model: Any, layer: Any) -> list[Any]:
-    graph = getattr(model, "_graph", None)
-    return [] if graph is None else [node for node in graph.nodes if node.op is layer]
+def _kind(operation: Any) -> str:
+    if isinstance(operation, Node):
+        return "".join(part.capitalize() for part in operation.op.name.strip("_").split("_"))
+    name = type(operation).__name__
+    return "Functional" if name == "Model" else name
 
 
-def _output_shape(model: Any, layer: Any) -> str:
-    if hasattr(layer, "batch_shape"):
-        return str(layer.batch_shape)
-    shapes = [tuple(out.shape) for node in _nodes(model, layer)[:1] for out in node.outputs]
-    if not shapes:
-        return "?"
-    return str(shapes[0]) if len(shapes) == 1 else ", ".join(map(str, shapes))
+def _params(operation: Any) -> str:
+    if isinstance(operation, Node):
+        return "0"
+    return f"{operation.count_params():,}" if operation.built else "0 (unbuilt)"
 
 
-def _sources(model: Any, layer: Any) -> list[str]:
-    return [
-        f"{tensor.node.op.name}[0][{tensor.node.outputs.index(tensor) if len(tensor.node.outputs) > 1 else 0}]"
-        for node in _nodes(model, layer)
-        for tensor in node.inputs
-        if isinstance(tensor, SymbolicTensor) and tensor.node is not None
-    ]
+def _output_shape(operation: Any, graph: Any) -> str:
+    """Return the shape of what a layer or op gives, a list of shapes, or a question mark."""
+    if isinstance(operation, InputLayer):
+        return str(operation.batch_shape)
+    nodes = [node for node in (graph.nodes if graph else []) if operation_of(node) is operation]
+    if nodes:
+        shapes = [tuple(output.shape) for output in nodes[-1].outputs]
+        return str(shapes[0] if len(shapes) == 1 else shapes)
+    built_for = operation._built_for  # noqa: SLF001 - what summary() is about
+    try:
+        return "?" if built_for is None else str(operation.compute_output_shape(built_for))
+    except (TypeError, ValueError, NotImplementedError):
+        return "?"  # the layer is called with more than its weights were made for
+
+
+def _connections(model: Any, operation: Any, operations: dict[str, Any]) -> str:
+    """Return where inputs come from, as `layer[call][output]`."""
+    graph = model._graph  # noqa: SLF001 - what summary() is about
+    names = {id(op): name for name, op in operations.items()}
+    calls: dict[int, list[Node]] = {}
+    for node in graph.nodes:
+        calls.setdefault(id(operation_of(node)), []).append(node)
+    entrances = {t.key: layer for t, layer in zip(graph.flat_inputs, graph.entrances, strict=True)}
+    sources = []
+    for tensor in [x for node in calls.get(id(operation), []) for x in _tensors(node)]:
+        if tensor.key in entrances:
+            sources.append(f"{entrances[tensor.key].name}[0][0]")
+            continue
+        source = id(operation_of(tensor.node))
+        place = [out.key for out in tensor.node.outputs].index(tensor.key)
+        sources.append(f"{names[source]}[{calls[source].index(tensor.node)}][{place}]")
+    return ", ".join(sources) or "-"
+
+
+def _widths(length: int | None, positions: Any, connected: bool, trainable: bool) -> list[int]:
+    """Return the widths of columns, without the space that cells begin and end with."""
+    ends = list(positions or _ENDS[connected])
+    if trainable:
+        ends = [0.9 * end for end in ends] + [1.0]
+    widest = _LENGTHS[connected] + _TRAINABLE * trainable
+    length = length or min(widest, shutil.get_terminal_size().columns - 4)
+    marks = [int(end * length) for end in ends]
+    widths = [stop - start + 2 for start, stop in zip([0, *marks], marks, strict=False)]
+    excess = sum(widths) - (length - len(widths) - 1)
+    for i, width in enumerate(widths):  # each column gives up its share of what is too much
+        share = min(width, round(excess / (len(widths) - i)))
+        widths[i] -= share
+        excess -= share
+    if min(widths) < 4:
+        raise ValueError(f"summary: expected a line_length for {len(widths)} columns, got {length}.")
+    return [width - 2 for width in widths]
 
 
 def _table(heads: list[str], rows: list[list[str]], widths: list[int]) -> list[str]:
     """Draw the table with box characters; long cells go on in the next line."""
-    lines = [_rule("┏━┳┓", widths), *_cells(heads, widths, "┃"), _rule("┡━╇┩", widths)]
+    lines = [_rule("┏━┳┓", widths), *_cells(heads, heads, widths, "┃"), _rule("┡━╇┩", widths)]
     for i, row in enumerate(rows):
         if i:
             lines.append(_rule("├─┼┤", widths))
-        lines += _cells(row, widths, "│")
+        lines += _cells(row, heads, widths, "│")
     return [*lines, _rule("└─┴┘", widths)]
 
 
@@ -117,41 +203,45 @@ def _rule(chars: str, widths: list[int]) -> str:
     return left + cross.join(line * (width + 2) for width in widths) + right
 
 
-def _cells(row: list[str], widths: list[int], bar: str) -> list[str]:
-    pieces = [
-        [cell[i : i + width] for i in range(0, len(cell), width)] or [""]
-        for cell, width in zip(row, widths, strict=True)
-    ]
+def _cells(row: list[str], heads: list[str], widths: list[int], bar: str) -> list[str]:
+    columns = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
     lines = []
-    for k in range(max(map(len, pieces))):
+    for k in range(max(map(len, columns))):
         cells = [
-            (piece[k] if k < len(piece) else "").rjust(width)
-            if i == 2
-            else (piece[k] if k < len(piece) else "").ljust(width)
-            for i, (piece, width) in enumerate(zip(pieces, widths, strict=True))
+            _ALIGN.get(head, str.ljust)(column[k] if k < len(column) else "", width)
+            for column, head, width in zip(columns, heads, widths, strict=True)
         ]
         lines.append(bar + bar.join(f" {cell} " for cell in cells) + bar)
     return lines
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break text between words into lines, and shorten words that are wider than a line."""
+    lines = [""]
+    for word in re.findall(r"\s*\S+\s*", text):
+        if lines[-1] and len(lines[-1]) + len(word.rstrip()) > width:
+            lines.append("")
+        lines[-1] += word
+    lines = [line.rstrip() for line in lines]
+    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
+
+
 def _totals(model: Any) -> list[str]:
-    groups = [
-        ("Total params", model.weights),
-        ("Trainable params", model.trainable_weights),
-        ("Non-trainable params", model.non_trainable_weights),
-    ]
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and getattr(optimizer, "built", False):
-        groups[0] = ("Total params", [*model.weights, *optimizer.variables])
-        groups.append(("Optimizer params", optimizer.variables))
-    return [f" {label}: {_amount(variables)}" for label, variables in groups]
+    groups = {
+        "Trainable params": model.trainable_weights,
+        "Non-trainable params": model.non_trainable_weights,
+    }
+    if getattr(model.optimizer, "built", False):
+        groups["Optimizer params"] = model.optimizer.variables
+    groups = {"Total params": [v for group in groups.values() for v in group], **groups}
+    return [f" {label}: {_amount(variables)}" for label, variables in groups.items()]
 
 
 def _amount(variables: list[Any]) -> str:
-    count = sum(int(np.prod(v.shape)) for v in variables)
-    size = float(sum(int(np.prod(v.shape)) * v.dtype.size for v in variables))
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1024 or unit == "GB":
-            break
+    count = sum(math.prod(v.shape) for v in variables)
+    size = float(sum(math.prod(v.shape) * v.dtype.size for v in variables))
+    units = ["B", "KB", "MB", "GB", "TB", "PB"]
+    while size >= 1024 and len(units) > 1:
         size /= 1024
-    return f"{count:,} ({size:.2f} {unit})"
+        units.pop(0)
+    return f"{count:,} ({size:.2f} {units[0]})"

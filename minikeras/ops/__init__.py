@@ -3,6 +3,12 @@
 # fmt: off - lists of names, not code
 from minikeras.core.gradients import custom_gradient, stop_gradient
 from minikeras.ops import operators as _operators
+from minikeras.ops.activations import (
+    celu, elu, gelu, glu, hard_shrink, hard_sigmoid, hard_silu, hard_swish, hard_tanh, leaky_relu,
+    log_sigmoid, log_softmax, relu, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus,
+    softsign, squareplus, swish, tanh_shrink, threshold,
+)
+from minikeras.ops.attention import dot_product_attention
 from minikeras.ops.contraction import einsum
 from minikeras.ops.control import (
     cond, fori_loop, map, scan, switch, vectorize, vectorized_map, while_loop,
@@ -12,6 +18,11 @@ from minikeras.ops.creation import (
     arange, array, convert_to_numpy, convert_to_tensor, empty, empty_like, eye, full, full_like,
     identity, is_tensor, linspace, logspace, ones, ones_like, tri, zeros, zeros_like,
 )
+from minikeras.ops.crossentropy import (
+    binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy,
+)
+from minikeras.ops.cumulative import cumprod, cumsum, diff
+from minikeras.ops.diagonals import diag, diagflat, diagonal, trace, tril, triu
 from minikeras.ops.elementwise import (
     abs, absolute, add, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cast, cbrt,
     ceil, clip, cos, cosh, deg2rad, divide, divide_no_nan, equal, exp, exp2, expm1, fabs, floor,
@@ -23,36 +34,37 @@ from minikeras.ops.elementwise import (
 )
 from minikeras.ops.gathering import multi_hot, one_hot, take, take_along_axis
 from minikeras.ops.indexing import get_item, nonzero, slice, slice_update
+from minikeras.ops.joining import (
+    append, array_split, concatenate, dsplit, dstack, hsplit, hstack, split, stack, unstack, vsplit,
+    vstack,
+)
 from minikeras.ops.linalg import cholesky, eigh, lu_factor, matrix_rank, norm, qr, svd
-from minikeras.ops.nn import (
-    batch_normalization, binary_crossentropy, categorical_crossentropy, celu, dot_product_attention,
-    elu, gelu, glu, hard_shrink, hard_sigmoid, hard_silu, hard_swish, hard_tanh,
-    layer_normalization, leaky_relu, log_sigmoid, log_softmax, normalize, relu, relu6,
-    rms_normalization, selu, sigmoid, silu, soft_shrink, softmax, softplus, softsign,
-    sparse_categorical_crossentropy, squareplus, swish, tanh_shrink, threshold,
+from minikeras.ops.normalization import (
+    batch_normalization, layer_normalization, normalize, rms_normalization,
 )
 from minikeras.ops.pooling import average_pool, max_pool
 from minikeras.ops.products import cross, dot, inner, kron, matmul, outer, tensordot, vdot
 from minikeras.ops.reduction import (
-    all, allclose, amax, amin, any, argmax, argmin, average, count_nonzero, cumprod, cumsum, diff,
-    logsumexp, max, mean, median, min, moments, nanargmax, nanargmin, nanmax, nanmean, nanmedian,
-    nanmin, nanprod, nanstd, nansum, nanvar, percentile, prod, ptp, quantile, std, sum, trace,
-    trapezoid, var,
+    all, allclose, amax, amin, any, argmax, argmin, count_nonzero, logsumexp, max, mean, min, prod,
+    ptp, sum, trapezoid,
 )
+from minikeras.ops.repeating import meshgrid, pad, repeat, roll, tile
 from minikeras.ops.scattering import (
     bincount, scatter, scatter_update, segment_max, segment_min, segment_prod, segment_sum,
 )
 from minikeras.ops.shaping import (
-    append, array_split, broadcast_to, concatenate, copy, diag, diagflat, diagonal, dsplit, dstack,
-    expand_dims, flip, fliplr, flipud, hsplit, hstack, meshgrid, moveaxis, ndim, pad, ravel,
-    rearrange, repeat, reshape, roll, rot90, shape, size, split, squeeze, stack, swapaxes, tile,
-    transpose, tril, triu, unstack, vsplit, vstack,
+    broadcast_to, copy, expand_dims, flip, fliplr, flipud, moveaxis, ndim, ravel, rearrange,
+    reshape, rot90, shape, size, squeeze, swapaxes, transpose,
 )
 from minikeras.ops.solving import det, inv, logdet, lstsq, pinv, slogdet, solve, solve_triangular
 from minikeras.ops.sorting import (
     argsort, digitize, in_top_k, isin, searchsorted, sort, top_k, unique,
 )
 from minikeras.ops.special import erf, erfc, erfinv
+from minikeras.ops.statistics import (
+    average, median, moments, nanargmax, nanargmin, nanmax, nanmean, nanmedian, nanmin, nanprod,
+    nanstd, nansum, nanvar, percentile, quantile, std, var,
+)
 
 __all__ = [
     "abs", "absolute", "add", "all", "allclose", "amax", "amin", "any", "append", "arange",

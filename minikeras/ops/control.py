@@ -23,7 +23,8 @@ from minikeras.core.spec import broadcast
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, as_tensor
 from minikeras.core.variable import Variable
 from minikeras.ops.elementwise import less, less_equal, where
-from minikeras.ops.shaping import broadcast_to, stack, unstack
+from minikeras.ops.joining import stack, unstack
+from minikeras.ops.shaping import broadcast_to
 
 # ---- choices -------------------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from minikeras.core.basic import astype, numpy_dtype
 from minikeras.core.spec import as_dtype, result_type
 from minikeras.core.tensor import Array, EagerTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
-from minikeras.ops.define import composite
+from minikeras.ops.define import composite, lengths, one_axis
 from minikeras.ops.elementwise import floor, power, where
-from minikeras.ops.shaping import axis_for, expand_dims, lengths
+from minikeras.ops.shaping import expand_dims
 
 # ---- conversion ----------------------------------------------------------------------------------
 
@@ -30,16 +30,12 @@ def convert_to_tensor(
 
     All tensors are dense here: `sparse` and `ragged` change nothing.
     """
-    if isinstance(x, (list, tuple)) and any(map(_is_ours, tree.leaves(x))):
+    if isinstance(x, (list, tuple)) and any(map(is_tensor, tree.leaves(x))):
         parts = [convert_to_tensor(part) if isinstance(part, Sequence) else part for part in x]
         x = basic.stack(*parts, axis=0)
     if dtype is None:
         return as_tensor(x)
-    return astype(as_tensor(x), as_dtype(dtype)) if _is_ours(x) else as_tensor(x, as_dtype(dtype))
-
-
-def _is_ours(x: Any) -> bool:
-    return isinstance(x, (Tensor, Variable))
+    return astype(as_tensor(x), as_dtype(dtype)) if is_tensor(x) else as_tensor(x, as_dtype(dtype))
 
 
 def array(x: Any, dtype: Any = None) -> Any:
@@ -54,14 +50,14 @@ def convert_to_numpy(x: Any) -> Array:
 
 def is_tensor(x: Any) -> bool:
     """Tell whether `x` is a tensor or a Variable."""
-    return _is_ours(x)
+    return isinstance(x, (Tensor, Variable))
 
 
 # ---- constants -----------------------------------------------------------------------------------
 
 
 def _filled(who: str, shape: Any, value: Any, dtype: np.dtype[Any]) -> Any:
-    shape = lengths(who, shape)
+    shape = lengths(shape, who)
     if any(n < 0 for n in shape):
         raise ValueError(f"{who}: expected lengths >= 0, got shape {shape}.")
     if isinstance(value, (int, float, np.generic)):
@@ -113,7 +109,7 @@ def empty_like(x: Any, dtype: Any = None) -> Any:
 
 
 def _matrix(who: str, rows: Any, columns: Any) -> tuple[int, ...]:
-    return lengths(who, (rows, rows if columns is None else columns))
+    return lengths((rows, rows if columns is None else columns), who)
 
 
 def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Any:  # noqa: N803 - Keras' names
@@ -147,7 +143,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     """Return `start`, `start + step`, … before `stop`; with one argument, 0, 1, … before it."""
     given = [n for n in (start, stop, step) if n is not None]
     dtype = as_dtype(result_type(*map(_kind, given)) if dtype is None else dtype)
-    start, stop, step = (n.numpy() if _is_ours(n) else n for n in (start, stop, step))
+    start, stop, step = (n.numpy() if is_tensor(n) else n for n in (start, stop, step))
     if stop is None:
         start, stop = 0, start
     step = 1 if step is None else step
@@ -178,7 +174,7 @@ def linspace(
     # In float64, because rounding to the wrong side shows when integers are wanted.
     start, stop = (convert_to_tensor(n, "float64") for n in (start, stop))
     distance = stop - start
-    axis = axis_for("linspace", axis, distance.ndim + 1)
+    axis = one_axis(axis, distance.ndim + 1, "linspace")
     steps = num - 1 if endpoint else num
     at = np.arange(float(num)).reshape(num, *(1,) * (distance.ndim - axis))
     first, whole, last = (

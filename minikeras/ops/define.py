@@ -1,6 +1,7 @@
-"""Build primitives that follow one of a few patterns, each in a line or two."""
+"""Build primitives that follow one of a few patterns, each in a line or two; read arguments."""
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from minikeras.core.basic import floating, promoted
 from minikeras.core.dispatch import Primitive, is_open
 from minikeras.core.graph import call_node
 from minikeras.core.spec import Spec, broadcast
+from minikeras.core.tensor import Tensor
 
 Vjp = Callable[..., Any]
 
@@ -97,17 +99,54 @@ def composite(function: Callable[..., Any]) -> Any:
     return call
 
 
-def one_axis(axis: int, rank: int) -> int:
-    """Return `axis` counted from the front; raise `ValueError` if there is no such axis."""
-    if not -rank <= axis < rank:
-        raise ValueError(f"expected an axis in [{-rank}, {rank}), got {axis}.")
-    return axis % rank
+def named(function: Any, name: str, doc: str) -> Any:
+    """Give a function that a constructor made the name and the docstring of what it computes."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
 
 
-def all_axes(axis: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
+# ---- arguments -----------------------------------------------------------------------------------
+
+
+def one_axis(axis: Any, rank: int, who: str = "") -> int:
+    """Return `axis` counted from the front; the error for one that is not there names `who`."""
+    number = operator.index(axis)
+    if not -rank <= number < rank:
+        name = who and f"{who}: "
+        raise ValueError(f"{name}expected an axis in [{-rank}, {rank}), got {number}.")
+    return number % rank
+
+
+def all_axes(axis: Any, rank: int, who: str = "") -> tuple[int, ...]:
     """Return the axes meant by a Keras `axis` argument, ascending; None means every axis."""
     if axis is None:
         return tuple(range(rank))
     if isinstance(axis, (int, np.integer)):
-        return (one_axis(int(axis), rank),)
-    return tuple(sorted({one_axis(int(a), rank) for a in axis}))
+        return (one_axis(axis, rank, who),)
+    return tuple(sorted({one_axis(each, rank, who) for each in axis}))
+
+
+def lengths(shape: Any, who: str) -> tuple[int, ...]:
+    """Return a shape given as a number, a sequence of numbers or a tensor, as Python ints."""
+    if isinstance(shape, (Tensor, np.ndarray)):
+        shape = np.asarray(shape).reshape(-1)
+    if not isinstance(shape, (Sequence, np.ndarray)):
+        shape = (shape,)
+    found = tuple(None if n is None else operator.index(n) for n in shape)
+    if None in found:
+        raise ValueError(
+            f"{who}: expected a shape of known lengths, got {found}. Use -1 in reshape for one "
+            "open axis, or a function such as zeros_like."
+        )
+    return found  # type: ignore[return-value]
+
+
+def whole_numbers(values: Any) -> list[int]:
+    """Return one number or several, of any kind, as Python ints."""
+    return [operator.index(n) for n in np.asarray(values).reshape(-1)]
+
+
+def along(axis: int, part: Any) -> tuple[Any, ...]:
+    """Return the key that takes `part` of `axis` and everything of the axes before."""
+    return (slice(None),) * axis + (part,)

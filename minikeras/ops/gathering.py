@@ -13,9 +13,9 @@ from minikeras.core.spec import DTYPES, Spec, as_dtype, broadcast
 from minikeras.core.tensor import Array, IndexedSlices, as_tensor
 from minikeras.ops.define import INT32, composite, one_axis
 from minikeras.ops.elementwise import mod
+from minikeras.ops.joining import concatenate
 from minikeras.ops.reduction import any as reduce_any
 from minikeras.ops.reduction import max as reduce_max
-from minikeras.ops.shaping import concatenate
 
 # ---- indices -------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array, EagerTensor
 from minikeras.ops.define import INT32, composite, one_axis
+from minikeras.ops.diagonals import tril
 from minikeras.ops.elementwise import (
     absolute,
     divide_no_nan,
@@ -24,7 +25,7 @@ from minikeras.ops.indexing import getitem
 from minikeras.ops.reduction import max as reduce_max
 from minikeras.ops.reduction import min as reduce_min
 from minikeras.ops.reduction import sum as reduce_sum
-from minikeras.ops.shaping import expand_dims, moveaxis, squeeze, tril
+from minikeras.ops.shaping import expand_dims, moveaxis, squeeze
 from minikeras.ops.solving import (
     _solve_triangular,
     lapack,

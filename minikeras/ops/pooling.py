@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 
 from minikeras.core.basic import floating
-from minikeras.core.dispatch import Primitive, as_tensors
+from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
-from minikeras.core.tensor import Array
-from minikeras.ops.convolution import Window, channels_last, padded, per_axis, sliding
+from minikeras.core.tensor import Array, as_tensor
 from minikeras.ops.define import composite, quiet
+from minikeras.ops.windows import (
+    Window,
+    channels_last,
+    expect_shape,
+    padded,
+    per_axis,
+    sliding,
+)
 
 
 def _reduced(ufunc: Any, x: Array, window: Window, padding: float) -> Array:
@@ -84,35 +91,34 @@ def _keeping(values: Array) -> Any:
     return lambda values, mask: np.where(mask, values, values.dtype.type())
 
 
-def _checked(who: str, got: Spec, lengths: tuple[int, ...], beside: Spec) -> None:
-    expected = (beside.shape[0], *lengths, beside.shape[-1])
-    if tuple(got.shape) != expected:
-        raise ValueError(f"expected {who} of shape {expected}, got {tuple(got.shape)}.")
-
-
 def _result_spec(x: Spec, window: Window) -> Spec:
-    _checked("images", x, window.size, x)
-    return Spec((x.shape[0], *window.outputs, x.shape[-1]), x.dtype)
-
-
-def _find_spec(x: Spec, maximum: Spec, window: Window) -> Spec:
-    _checked("maxima", maximum, window.outputs, x)
-    return Spec(_result_spec(x, window).shape, _index_dtype(window))
-
-
-def _take_spec(x: Spec, index: Spec, window: Window) -> Spec:
-    _checked("positions", index, window.outputs, x)
-    return _result_spec(x, window)
+    batch, channels = x.shape[0], x.shape[-1]
+    expect_shape("images", x.shape, (batch, *window.size, channels))
+    return Spec((batch, *window.outputs, channels), x.dtype)
 
 
 def _image_spec(values: Spec, window: Window) -> Spec:
-    _checked("values", values, window.outputs, values)
-    return Spec((values.shape[0], *window.size, values.shape[-1]), values.dtype)
+    batch, channels = values.shape[0], values.shape[-1]
+    expect_shape("values", values.shape, (batch, *window.outputs, channels))
+    return Spec((batch, *window.size, channels), values.dtype)
+
+
+def _find_spec(x: Spec, maximum: Spec, window: Window) -> Spec:
+    result = _result_spec(x, window)
+    expect_shape("maxima", maximum.shape, result.shape)
+    return Spec(result.shape, _index_dtype(window))
+
+
+def _take_spec(x: Spec, index: Spec, window: Window) -> Spec:
+    result = _result_spec(x, window)
+    expect_shape("positions", index.shape, result.shape)
+    return result
 
 
 def _put_spec(values: Spec, index: Spec, window: Window) -> Spec:
-    _checked("positions", index, window.outputs, values)
-    return _image_spec(values, window)
+    images = _image_spec(values, window)
+    expect_shape("positions", index.shape, values.shape)
+    return images
 
 
 _max_pool: Primitive = Primitive(
@@ -201,9 +207,8 @@ def _pool(
     who: str, op: Primitive, x: Any, sizes: tuple[Any, Any], padding: str, data_format: str | None
 ) -> Any:
     x, back = channels_last(who, x, data_format)
-    rank = len(x.shape) - 2
-    pool = per_axis(who, "pool_size", sizes[0], rank)
-    strides = pool if sizes[1] is None else per_axis(who, "strides", sizes[1], rank)
+    pool = per_axis(who, "pool_size", sizes[0], len(x.shape) - 2)
+    strides = pool if sizes[1] is None else sizes[1]
     window = sliding(who, tuple(x.shape[1:-1]), pool, strides, padding)
     return back(op(x, window=window))
 
@@ -220,7 +225,7 @@ def max_pool(
 
     The gradient goes to the first position, in row-major order, that holds the largest value.
     """
-    (x,) = as_tensors([inputs])
+    x = as_tensor(inputs)
     return _pool("max_pool", _max_pool, x, (pool_size, strides), padding, data_format)
 
 

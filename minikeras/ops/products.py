@@ -15,7 +15,8 @@ from minikeras.ops.contraction import einsum as einsum
 from minikeras.ops.define import composite, one_axis, quiet
 from minikeras.ops.elementwise import multiply
 from minikeras.ops.indexing import getitem
-from minikeras.ops.shaping import expand_dims, moveaxis, pad, ravel, squeeze, swapaxes
+from minikeras.ops.repeating import pad
+from minikeras.ops.shaping import expand_dims, moveaxis, ravel, squeeze, swapaxes
 
 # ---- matmul --------------------------------------------------------------------------------------
 

@@ -12,10 +12,8 @@ of threads, and natively. Whoever does must keep to this:
   integers and permutations.
 - uniform: the highest 11, 24, 53 bits of the word (float16, float32, float64), over 2**bits.
 - normal: with k the highest 32 or 52 bits of the word as a signed integer, the z below which a
-  share `0.5 + (k + 0.5) / 2**bits` of the distribution lies, computed by `_quantile` in float64
-  without fused multiply-add and rounded to the dtype. It uses only operations that IEEE 754 makes
-  exact, so that the result is the same on every machine. truncated_normal: `(k + 0.5) / 2**bits`
-  is multiplied by `_WITHIN_2` before.
+  share `0.5 + (k + 0.5) / 2**bits` of the distribution lies, computed by `normal_quantile` and
+  rounded to the dtype. truncated_normal: `(k + 0.5) / 2**bits` is multiplied by `_WITHIN_2` before.
 - dropout: an element stays if its word is at least `floor(rate * 2**32)`.
 - integers: `low + word % (high - low)`. permutation: the order of the words by size.
 """
@@ -31,6 +29,7 @@ from minikeras.core.dispatch import Primitive, as_tensors
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array
 from minikeras.ops.define import quiet
+from minikeras.ops.normal_quantile import normal_quantile
 
 _UNIFORM_BITS = {2: 11, 4: 24, 8: 53}  # by bytes of the dtype: what its mantissa holds
 
@@ -66,71 +65,6 @@ def _uniform(state: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arra
     return values * dtype.type(2**-bits)  # type: ignore[no-any-return]
 
 
-# Wichura 1988, Algorithm AS 241 (PPND16), doi:10.2307/2347330: numerator and denominator, highest
-# power first, for the middle, for tails, and for tails below exp(-25). Relative error 1e-16.
-_MIDDLE = (
-    (2509.0809287301226727, 33430.575583588128105, 67265.770927008700853, 45921.953931549871457,
-     13731.693765509461125, 1971.5909503065514427, 133.14166789178437745, 3.387132872796366608),
-    (5226.495278852854561, 28729.085735721942674, 39307.89580009271061, 21213.794301586595867,
-     5394.1960214247511077, 687.1870074920579083, 42.313330701600911252, 1.0),
-)  # fmt: skip
-_TAIL = (
-    (7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177,
-     1.27045825245236838258, 3.64784832476320460504, 5.7694972214606914055,
-     4.6303378461565452959, 1.42343711074968357734),
-    (1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966,
-     0.14810397642748007459, 0.68976733498510000455, 1.6763848301838038494,
-     2.05319162663775882187, 1.0),
-)  # fmt: skip
-_FAR_TAIL = (
-    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386,
-     0.026532189526576123093, 0.29656057182850489123, 1.7848265399172913358,
-     5.4637849111641143699, 6.6579046435011037772),
-    (2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5,
-     7.868691311456132591e-4, 0.0148753612908506148525, 0.13692988092273580531,
-     0.59983220655588793769, 1.0),
-)  # fmt: skip
-
-
-def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], r: Array) -> Array:
-    """Evaluate a quotient of polynomials by Horner's rule, each product rounded before the sum."""
-    values = []
-    for coefficients in table:
-        value = coefficients[0] * r
-        for coefficient in coefficients[1:-1]:
-            value += coefficient
-            value *= r
-        value += coefficients[-1]
-        values.append(value)
-    return values[0] / values[1]
-
-
-def _log(x: Array) -> Array:
-    """Compute log x = e log 2 + 2 artanh((m - 1) / (m + 1)), `x = m * 2**e`, for small x."""
-    m, e = np.frexp(x)
-    low = m < math.sqrt(0.5)
-    m, e = np.where(low, m + m, m), e - low
-    s = (m - 1) / (m + 1)
-    z = s * s  # at most 0.0295, so that the eleventh term of the series is the last that counts
-    series = z / 21
-    for n in range(19, 1, -2):
-        series = (series + 1 / n) * z
-    return e * math.log(2) + (s + s) * (series + 1)  # type: ignore[no-any-return]
-
-
-def _quantile(q: Array) -> Array:
-    """Return z with `P(N(0, 1) < z) = 0.5 + q`, for q in (-0.5, 0.5)."""
-    size = np.abs(q)
-    z = q * _ratio(_MIDDLE, 0.180625 - q * q)
-    outer = np.flatnonzero(size > 0.425)
-    r = np.sqrt(-_log(0.5 - size[outer]))
-    tail = _ratio(_TAIL, r - 1.6)
-    far = np.flatnonzero(r > 5)
-    tail[far] = _ratio(_FAR_TAIL, r[far] - 5)
-    z[outer] = np.copysign(tail, q[outer])
-    return z
-
-
 def _centered(state: Array, count: int, dtype: np.dtype[Any]) -> Array:
     """Return float64 numbers spread evenly over (-0.5, 0.5), and never 0."""
     if dtype.itemsize == 8:
@@ -142,7 +76,7 @@ def _centered(state: Array, count: int, dtype: np.dtype[Any]) -> Array:
 
 def _normal(state: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     q = _centered(state, math.prod(shape), dtype)
-    return _quantile(q).astype(dtype).reshape(shape)
+    return normal_quantile(q).astype(dtype).reshape(shape)
 
 
 _WITHIN_2 = math.erf(math.sqrt(2))  # P(-2 < N(0, 1) < 2)
@@ -150,7 +84,7 @@ _WITHIN_2 = math.erf(math.sqrt(2))  # P(-2 < N(0, 1) < 2)
 
 def _truncated_normal(state: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     q = _centered(state, math.prod(shape), dtype)
-    return _quantile(q * _WITHIN_2).astype(dtype).reshape(shape)
+    return normal_quantile(q * _WITHIN_2).astype(dtype).reshape(shape)
 
 
 uniform = _drawn("random_uniform", _uniform, "Draw from [0, 1).")
@@ -279,7 +213,7 @@ def _gammas(state: Array, alpha: Array, part: int) -> Array:
     out = np.empty(count)
     pending = np.arange(count)
     for attempt in _counting(pending):
-        z = _quantile(_uniforms(state, count, attempt, part)[pending] - 0.5)
+        z = normal_quantile(_uniforms(state, count, attempt, part)[pending] - 0.5)
         u = _uniforms(state, count, attempt, part + 1)[pending]
         here = d[pending]
         v = (1 + z / np.sqrt(9 * here)) ** 3

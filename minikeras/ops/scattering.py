@@ -14,7 +14,7 @@ from minikeras.ops.define import INT32, composite
 from minikeras.ops.elementwise import equal, greater_equal, maximum, where
 from minikeras.ops.gathering import _take, add_rows, as_rows, at, integers, refuse_sparse
 from minikeras.ops.indexing import nonzero
-from minikeras.ops.shaping import concatenate
+from minikeras.ops.joining import concatenate
 
 # ---- segments ------------------------------------------------------------------------------------
 

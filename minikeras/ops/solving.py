@@ -13,9 +13,10 @@ from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec, broadcast
 from minikeras.core.tensor import Array, EagerTensor
 from minikeras.ops.define import composite, quiet
+from minikeras.ops.diagonals import tril, triu
 from minikeras.ops.elementwise import where
 from minikeras.ops.indexing import getitem
-from minikeras.ops.shaping import expand_dims, squeeze, swapaxes, tril, triu
+from minikeras.ops.shaping import expand_dims, squeeze, swapaxes
 
 # ---- what the definitions share ------------------------------------------------------------------
 

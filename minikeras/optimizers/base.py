@@ -51,7 +51,10 @@ class Optimizer(OptimizerState):
     def __setattr__(self, name: str, value: Any) -> None:
         # Both were made with the options that this optimizer had.
         self.__dict__.update(_plans={}, _paces={})
-        super().__setattr__(name, value)
+        if name == "learning_rate":  # a property: what is set is kept elsewhere
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     # -- the rule ------------------------------------------------------------------------------
 
@@ -158,12 +161,16 @@ class Optimizer(OptimizerState):
         grads = [gradients.dense(type(self).__name__, g, v) for g, v in pairs]
         variables = [v for _, v in pairs]
         self._paces.clear()
-        with overridden(recorders=()), VariableScope() as scope:
-            self._step(grads, variables)
-            for variable in variables:
-                if variable.constraint is not None:
-                    self.assign(variable, variable.constraint(variable.value))
-            self.assign(self._iterations, self._iterations.value + 1)
+        outer = state.scope, state.recorders
+        try:
+            with overridden(recorders=()), VariableScope() as scope:
+                self._step(grads, variables)
+                for variable in variables:
+                    if variable.constraint is not None:
+                        self.assign(variable, variable.constraint(variable.value))
+                self.assign(self._iterations, self._iterations.value + 1)
+        finally:  # an interrupt may have hit the `with` while it put these back
+            state.scope, state.recorders = outer
         commit(scope)
 
     def _matching(self, grads: list[Any], variables: Any) -> list[Variable]:
@@ -187,7 +194,8 @@ class Optimizer(OptimizerState):
                     f"{type(self).__name__}: expected Variables to update, got {variable!r}. "
                     "Did you swap gradient and variable in a pair?"
                 )
-        self.build(variables)
+        if not self.built:
+            self.build(variables)
         for variable in variables:
             if variable.key not in self._slots:
                 raise ValueError(

@@ -38,13 +38,17 @@ class _Reads:
 def plan(function: Callable[..., Sequence[Any]], inputs: Sequence[EagerTensor]) -> "Plan | None":
     """Return a plan that computes `function(*inputs)`, or None if it is not elementwise.
 
-    `function` takes and returns tensors. Its result must depend on nothing but them.
+    `function` takes and returns tensors. Its result must depend on nothing but them; one that
+    reads Variables, or branches on values, has no plan.
     """
     shape = max((x.array.shape for x in inputs), key=len)
     symbols = [SymbolicTensor(x.array.shape, x.array.dtype) for x in inputs]
     reads = _Reads()
-    with overridden(recorders=(reads,), scope=None):
-        results = function(*symbols)
+    try:
+        with overridden(recorders=(reads,), scope=None):
+            results = function(*symbols)
+    except Exception:  # noqa: BLE001 - it runs on tensors then, where a true error shows again
+        return None
     nodes = collect(results, symbols)
     if reads.any or not nodes or not all(_elementwise(node, shape) for node in nodes):
         return None
@@ -152,5 +156,5 @@ class Plan:
             parts = (..., slice(start, stop), slice(0, stop - start))
             block = [x[parts[how]] for x, how in zip(values, self.cut, strict=True)]
             for function, read, place in wide:
-                function(*[block[i] for i in read], block[place])
+                function(*[block[i] for i in read], out=block[place])
         return [values[place].reshape(self.shape) for place in self.outputs]

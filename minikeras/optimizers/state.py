@@ -127,6 +127,16 @@ class OptimizerState(Tracked, Configurable):
         if self.built:
             return
         variables = list(variables)
+        before = len(self._variables)
+        try:
+            self._make_state(variables)
+        except BaseException:  # what is half made must not stay
+            del self._variables[before:]
+            raise
+        self._targets = variables
+        self.built = True
+
+    def _make_state(self, variables: list[Variable]) -> None:
         if self.use_ema:
             self._averages = self.add_optimizer_variables(variables, "average")
         if self.gradient_accumulation_steps:
@@ -137,8 +147,6 @@ class OptimizerState(Tracked, Configurable):
             for row, variable in zip(rows, variables, strict=True):
                 row.extend(self._slot(name, variable) for name in group)
         self._slots = {v.key: tuple(row) for v, row in zip(variables, rows, strict=True)}
-        self._targets = variables
-        self.built = True
 
     def _slot(self, name: str, variable: Variable) -> Variable:
         shape, dtype = self.slot_spec(name, tuple(variable.shape), variable.dtype)
@@ -230,7 +238,7 @@ class OptimizerState(Tracked, Configurable):
                 stacklevel=2,
             )
             return
-        self.set_weights([store[str(i)] for i in range(len(variables))])
+        self._set([store[str(i)] for i in range(len(variables))])
 
     def set_weights(self, weights: Any) -> None:
         """Set `variables` from a list of arrays; on a wrong count or shape nothing changes."""
@@ -240,6 +248,9 @@ class OptimizerState(Tracked, Configurable):
                 "Please call `optimizer.build(trainable_variables)` to create the optimizer "
                 "weights before calling `set_weights()`."
             )
+        self._set(weights)
+
+    def _set(self, weights: Any) -> None:
         values = [np.asarray(weight) for weight in weights]
         if len(values) != len(self.variables):
             raise ValueError(

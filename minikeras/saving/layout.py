@@ -10,11 +10,8 @@ from typing import Any
 from minikeras.registry import snake_case
 from minikeras.tracking import Tracked
 
-# What the base classes themselves hold, under names of their own that no file has.
-_INTERNAL = frozenset(
-    {"_recorded", "_parts", "_graph_layers", "_sequence", "_entrance", "_added", "_losses"}
-    | {"_loss_tracker", "history"}
-)
+# Containers of the base classes themselves, which lead to objects that have a place of their own.
+_INTERNAL = {"_recorded", "_parts", "_graph_layers", "_sequence", "_entrance", "_added", "_losses"}
 
 
 def places(root: Tracked) -> list[tuple[str, Any]]:
@@ -28,43 +25,38 @@ def _visit(item: Any, path: str, found: list[tuple[str, Any]], seen: set[int]) -
     if id(item) in seen:
         return
     seen.add(id(item))
+    if not isinstance(item, Tracked):
+        used: dict[str, int] = {}
+        for part in item.values() if isinstance(item, dict) else item:
+            if isinstance(part, (Tracked, list, tuple, dict)):
+                _visit(part, f"{path}/{_numbered(_kind(part), used)}", found, seen)
+        return
     if hasattr(item, "save_own_variables"):
         found.append((path, item))
-    for name, child in _children(item):
-        below = f"{path}/{name}" if path else name
-        if isinstance(child, Tracked):
-            _visit(child, below, found, seen)
-        else:
-            _visit_container(child, below, found, seen)
+    for name, part in _attributes(item):
+        _visit(part, f"{path}/{name}" if path else name, found, seen)
 
 
-def _children(item: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the attributes that may hold saved objects, private ones last."""
+def _attributes(item: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what may hold saved objects: a graph's layers first, private attributes last."""
     names = {
         name
         for name, value in vars(item).items()
         if name not in _INTERNAL and isinstance(value, (Tracked, list, tuple, dict))
     }
+    has_graph = getattr(item, "_graph", None) is not None
     if hasattr(item, "layers"):
-        if getattr(item, "_graph", None) is not None:
-            yield "layers", item.layers
-        else:
-            names.add("layers")
-    for name in sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name):
+        names.add("layers")
+    for name in sorted(names, key=lambda n: (n != "layers" or not has_graph, n[:1] == "_", n)):
         yield name, getattr(item, name)
 
 
-def _visit_container(
-    container: Any, path: str, found: list[tuple[str, Any]], seen: set[int]
-) -> None:
-    used: dict[str, int] = {}
-    for child in container.values() if isinstance(container, dict) else container:
-        if isinstance(child, Tracked):
-            _visit(
-                child, f"{path}/{_numbered(snake_case(type(child).__name__), used)}", found, seen
-            )
-        elif isinstance(child, (list, tuple, dict)):
-            _visit_container(child, f"{path}/{_numbered('container', used)}", found, seen)
+def _kind(part: Any) -> str:
+    """Return the name for an object in a container; a graph of layers is a `Functional` there."""
+    if not isinstance(part, Tracked):
+        return "container"
+    name = type(part).__name__
+    return "functional" if name == "Model" else snake_case(name)
 
 
 def _numbered(name: str, used: dict[str, int]) -> str:

@@ -12,14 +12,22 @@ from minikeras.saving.hdf5 import Groups, WeightsFile, read, write_groups
 from minikeras.saving.layout import places
 from minikeras.tracking import variables_of
 
+_OPTIMIZER = "optimizer/vars"
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+
+def save_weights(
+    model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None
+) -> None:
     """Write the weights of `model`, and its optimizer's state, to `filepath`.
 
     Raises `ValueError` for a wrong ending or an unbuilt model, `FileExistsError` if the file is
     there and `overwrite` is False, `OSError` if it cannot be written; the old file stays then.
     """
     path = _checked(filepath, "save_weights")
+    if max_shard_size is not None:
+        raise ValueError(
+            f"save_weights: expected no max_shard_size, got {max_shard_size}: one file holds all."
+        )
     _must_be_built(model, "saving")
     if path.exists() and not overwrite:
         raise FileExistsError(f"save_weights: {path} exists. Pass overwrite=True to replace it.")
@@ -44,29 +52,35 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
     """
     path = _checked(filepath, "load_weights")
     _must_be_built(model, "loading weights into")
-    before = [(v, v.stored) for v in _variables(model)]
     with WeightsFile(path) as file:
         groups = file.variables()
-        _prepare_optimizer(model, groups)
         found = places(model)
         problems = {place: _problems(place, item, groups) for place, item in found}
-        extra = _extra(found, groups)
-        complaints = [line for lines in problems.values() for line in lines] + extra
+        complaints = [line for lines in problems.values() for line in lines]
+        complaints += _extra({_group(place) for place, _ in found}, groups)
         if complaints and not skip_mismatch:
             raise ValueError(_complaint(path, complaints))
         if complaints:
             warnings.warn(_complaint(path, complaints), stacklevel=3)
-        try:
-            for place, item in found:
-                if not problems[place]:
-                    datasets = groups.get(_group(place), {})
-                    arrays = {k: read(d, f"{place}/{k}") for k, d in datasets.items()}
-                    if arrays or _has_own(item):
-                        item.load_own_variables(arrays)
-        except BaseException:
-            for variable, value in before:
-                variable.stored = value
-            raise
+        fitting = [(place, item) for place, item in found if not problems[place]]
+        stores = [_store(place, groups) for place, _ in fitting]
+    _prepare_optimizer(model, groups)
+    _load(model, fitting, stores)
+
+
+def _load(model: Any, fitting: list[tuple[str, Any]], stores: list[dict[str, Any]]) -> None:
+    """Hand each object what the file holds for it; put everything back if one refuses."""
+    before = [(variable, variable.stored) for variable in _variables(model)]
+    place = ""
+    try:
+        for (place, item), store in zip(fitting, stores, strict=True):
+            if store or _has_own(item):
+                item.load_own_variables(store)
+    except BaseException as error:
+        for variable, value in before:
+            variable.stored = value
+        error.add_note(f"While loading what the file holds for '{place}'.")
+        raise
 
 
 def _checked(filepath: Any, who: str) -> Path:
@@ -95,6 +109,11 @@ def _group(place: str) -> str:
     return f"{place}/vars" if place else "vars"
 
 
+def _store(place: str, groups: Groups) -> dict[str, Any]:
+    datasets = groups.get(_group(place), {})
+    return {key: read(dataset, f"{place}/{key}") for key, dataset in datasets.items()}
+
+
 def _has_own(item: Any) -> bool:
     """Tell whether a layer's class reads its variables in its own way."""
     return isinstance(item, Layer) and type(item).load_own_variables is not Layer.load_own_variables
@@ -103,7 +122,7 @@ def _has_own(item: Any) -> bool:
 def _prepare_optimizer(model: Any, groups: Groups) -> None:
     """Give an optimizer that has not run yet the slots that the file has values for."""
     optimizer = getattr(model, "optimizer", None)
-    saved = len(groups.get("optimizer/vars", {}))
+    saved = len(groups.get(_OPTIMIZER, {}))
     if optimizer is not None and saved > len(optimizer.variables):
         optimizer.build(model.trainable_variables)
 
@@ -113,25 +132,28 @@ def _problems(place: str, item: Any, groups: Groups) -> list[str]:
     if not isinstance(item, Layer) or _has_own(item):
         return []
     saved = groups.get(_group(place), {})
+    variables = item.own_variables()
     lines = []
-    for i, variable in enumerate(item.own_variables()):
+    for i, variable in enumerate(variables):
         where = f"'{_group(place)}/{i}' ({variable.path}, shape {tuple(variable.shape)})"
         if str(i) not in saved:
             lines.append(f"missing: {where}")
         elif saved[str(i)].shape != tuple(variable.shape):
             lines.append(f"misshapen: {where} has shape {saved[str(i)].shape} in the file")
-    wanted = len(item.own_variables())
-    lines += [f"extra: '{_group(place)}/{k}'" for k in saved if not k.isdigit() or int(k) >= wanted]
-    return lines
+    known = set(map(str, range(len(variables))))
+    return lines + [
+        f"extra: '{_group(place)}/{key}' of shape {dataset.shape}"
+        for key, dataset in saved.items()
+        if key not in known
+    ]
 
 
-def _extra(found: list[tuple[str, Any]], groups: Groups) -> list[str]:
+def _extra(known: set[str], groups: Groups) -> list[str]:
     """Name the groups that belong to no object; an optimizer's state may be left unused."""
-    known = {_group(place) for place, _ in found}
     return [
         f"extra: '{group}/{key}' of shape {dataset.shape}"
         for group, datasets in groups.items()
-        if group not in known and not group.startswith("optimizer/")
+        if group not in known and group != _OPTIMIZER
         for key, dataset in datasets.items()
     ]
 

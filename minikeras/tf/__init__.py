@@ -78,6 +78,7 @@ from minikeras.tf.variable import Variable as Variable
 __version__ = keras.__version__
 
 globals().update({dtype.name: dtype for dtype in _DTYPES.values()})
+newaxis = None
 half, double = _DTYPES[_as_dtype("float16")], _DTYPES[_as_dtype("float64")]
 
 # What stands both in tf.math and at the top.

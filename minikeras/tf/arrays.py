@@ -9,6 +9,7 @@ from minikeras.core.basic import astype, numpy_dtype
 from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
+from minikeras.tf.errors import InvalidArgumentError
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str = "Const") -> Any:
@@ -291,14 +292,14 @@ def add_n(inputs: Any, name: Any = None) -> Any:
 
 
 def ensure_shape(x: Any, shape: Any, name: Any = None) -> Any:
-    """Return `x`; raise `ValueError` unless it has this shape, None fitting any length."""
+    """Return `x`; raise `InvalidArgumentError` unless it has this shape; None fits any length."""
     x = as_tensor(x)
     wanted = tuple(shape)
     fits = len(wanted) == x.ndim and all(
         w in (None, n) for w, n in zip(wanted, x.shape, strict=True)
     )
     if not fits:
-        raise ValueError(f"ensure_shape: expected shape {wanted}, got {tuple(x.shape)}.")
+        raise InvalidArgumentError(f"ensure_shape: expected shape {wanted}, got {tuple(x.shape)}.")
     return x
 
 

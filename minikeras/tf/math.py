@@ -1,6 +1,9 @@
 """`tf.math`: a table of TensorFlow's names and ours."""
 
+from typing import Any as _Any
+
 from minikeras import ops as _ops
+from minikeras.core.tensor import as_tensor as _as_tensor
 from minikeras.ops.elementwise import squared_difference as _squared_difference
 from minikeras.ops.linalg import l2_normalize as _l2_normalize
 from minikeras.tf.adapt import adapted as _adapted
@@ -27,7 +30,7 @@ _OTHERS = {
     "sigmoid": _ops.sigmoid, "softplus": _ops.softplus, "log_sigmoid": _ops.log_sigmoid,
 }  # fmt: skip
 _REDUCTIONS = {
-    "sum": _ops.sum, "mean": _ops.mean, "prod": _ops.prod,
+    "sum": _ops.sum, "prod": _ops.prod,
     "max": _ops.max, "min": _ops.min, "any": _ops.any, "all": _ops.all,
     "std": _ops.std, "variance": _ops.var, "logsumexp": _ops.logsumexp,
 }  # fmt: skip
@@ -46,10 +49,25 @@ log_softmax = _adapted(_ops.log_softmax, "logits axis")
 l2_normalize = _adapted(_l2_normalize, "x axis epsilon")
 squared_difference = _adapted(_squared_difference, "x y")
 top_k = _adapted(_ops.top_k, "input k sorted")
-in_l2_normalize = _adapted(_l2_normalize, "x axis epsilon")
-squared_difference = _adapted(_squared_difference, "x y")
-top_k = _adapted(_ops.in_top_k, "targets predictions k")
-count_nonzero = _adapted(_ops.count_nonzero, "input axis")
+in_top_k = _adapted(_ops.in_top_k, "targets predictions k")
+
+
+def count_nonzero(
+    input: _Any, axis: _Any = None, keepdims: bool = False, dtype: _Any = "int64", name: _Any = None
+) -> _Any:
+    """Count the elements that are not 0."""
+    return _ops.sum(_ops.cast(_ops.not_equal(input, 0), dtype), axis, keepdims)
+
+
+def reduce_mean(
+    input_tensor: _Any, axis: _Any = None, keepdims: bool = False, name: _Any = None
+) -> _Any:
+    """Return the mean; that of integers is rounded towards 0."""
+    tensor = _as_tensor(input_tensor)
+    mean = _ops.mean(tensor, axis, keepdims)
+    return mean if tensor.dtype.is_floating else _ops.cast(_ops.trunc(mean), tensor.dtype)
+
+
 segment_sum = _adapted(_ops.segment_sum, "data segment_ids")
 unsorted_segment_sum = _adapted(_ops.segment_sum, "data segment_ids num_segments")
 bincount = _adapted(_ops.bincount, "arr weights minlength")

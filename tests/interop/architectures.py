@@ -32,7 +32,8 @@ def convolutions(keras):
             layers.Dense(2),
         ]
     )
-    model.compile(keras.optimizers.Adam(0.01), "mse")
+    # Before a normalization gradients may be rounding errors, which Adam would blow up.
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True), "mse")
     return model, (8, 8, 2), (2,)
 
 
@@ -117,7 +118,7 @@ def subclassed(keras):
             return self.heads["b"](x) + second(first(x))
 
     model = Subclassed()
-    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
     return model, (5,), (2,)
 
 
@@ -187,9 +188,38 @@ def arrays(shapes, seed):
     return rng.standard_normal((ROWS, *shapes)).astype("float32")
 
 
-def fill(model, seed):
-    """Give every weight a value that depends on its place in `weights` and its shape only."""
-    rng = np.random.RandomState(seed)
-    values = [0.3 * rng.standard_normal(w.shape).astype("float32") for w in model.weights]
-    # Variances must be positive.
-    model.set_weights([np.abs(v) if "variance" in w.path else v for v, w in zip(values, model.weights)])
+def make(keras, architecture):
+    """Return a built model with weights that depend on their places and shapes only, x and y."""
+    keras.utils.clear_session()
+    model, shapes_of_x, shapes_of_y = architecture(keras)
+    x, y = arrays(shapes_of_x, 1), arrays(shapes_of_y, 10)
+    model(x)
+    rng = np.random.RandomState(2)
+    values = [0.3 * rng.standard_normal(tuple(w.shape)).astype("float32") for w in model.weights]
+    model.set_weights(
+        [
+            np.abs(value) if w.path.endswith("variance") else value
+            for w, value in zip(model.weights, values)
+        ]
+    )
+    return model, x, y
+
+
+def step(model, x, y):
+    """Train with all samples in one batch."""
+    model.fit(x, y, batch_size=ROWS, verbose=0)
+
+
+def flat(outputs):
+    """Return outputs as a list, those of a dict by key."""
+    if isinstance(outputs, dict):
+        return [outputs[key] for key in sorted(outputs)]
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+
+
+def state(model, x):
+    """Return what two models must have in common: predictions, weights, optimizer state."""
+    found = {f"output {i}": y for i, y in enumerate(flat(model.predict(x, verbose=0)))}
+    for i, variable in enumerate([*model.weights, *model.optimizer.variables]):
+        found[f"{i} {variable.path}"] = np.array(variable)
+    return found

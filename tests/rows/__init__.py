@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from minikeras import ops
+
 
 @dataclass
 class Row:
@@ -34,7 +36,7 @@ class Row:
 
 
 def numbers(*shape: int, low: float = -2.0, high: float = 2.0, seed: int = 0) -> np.ndarray:
-    """Return float64 numbers in `[low, high]`, no two of them closer than finite differences see."""
+    """Return numbers in `[low, high]`, no two of them closer than finite differences see."""
     count = int(np.prod(shape)) if shape else 1
     grid = np.linspace(low, high, count + 2)[1:-1]
     shuffled = np.random.default_rng(seed).permutation(grid)
@@ -44,3 +46,17 @@ def numbers(*shape: int, low: float = -2.0, high: float = 2.0, seed: int = 0) ->
 def positive(*shape: int, seed: int = 0) -> np.ndarray:
     """Return float64 numbers in `[0.2, 2]`."""
     return numbers(*shape, low=0.2, high=2.0, seed=seed)
+
+
+def like_numpy(
+    name: str, *args: Any, inputs: Sequence[Any], listed: bool = False, **kwargs: Any
+) -> Row:
+    """Make a row of an op that is called like NumPy's; `listed` puts all tensors into one list."""
+    how = {key: kwargs.pop(key) for key in ("order", "covers") if key in kwargs}
+
+    def calling(function):
+        if listed:
+            return lambda *xs: function(xs, *args, **kwargs)
+        return lambda *xs: function(*xs, *args, **kwargs)
+
+    return Row(name, calling(getattr(ops, name)), inputs, calling(getattr(np, name)), **how)

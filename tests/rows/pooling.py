@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from minikeras.ops import pooling as p
-from minikeras.ops.convolution import Window
+from minikeras.ops.windows import Window
 from tests.rows import Row, numbers
 from tests.rows.convolution import meetings, per_axis, places
 

@@ -1,0 +1,131 @@
+"""TensorFlow's names give TensorFlow's numbers, shapes and dtypes."""
+
+import gzip
+import importlib.machinery
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minikeras import tf
+from tests.golden import tf_face
+
+INSTALLED = importlib.machinery.PathFinder.find_spec("tensorflow")
+EXPECTED = json.loads(gzip.decompress(tf_face.FILE.read_bytes()))
+
+
+def test_every_expression_has_an_answer():
+    assert list(EXPECTED) == tf_face.EXPRESSIONS
+
+
+@pytest.mark.parametrize("expression", EXPECTED)
+def test_same_as_tensorflow(expression):
+    same(tf_face.evaluate(tf, expression), EXPECTED[expression])
+
+
+def same(got, expected):
+    if isinstance(expected, list):
+        assert len(got) == len(expected)
+        for a, b in zip(got, expected, strict=True):
+            same(a, b)
+    elif isinstance(expected, dict):
+        assert (got["dtype"], got["shape"]) == (expected["dtype"], expected["shape"])
+        np.testing.assert_allclose(got["value"], expected["value"], rtol=1e-6, atol=1e-6)
+    elif isinstance(expected, float):
+        assert math.isclose(got, expected, rel_tol=1e-6)
+    else:
+        assert got == expected
+
+
+@pytest.mark.parametrize(("expression", "error"), tf_face.RAISES.items())
+def test_raises_like_tensorflow(expression, error):
+    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)) as raised:
+        tf_face.evaluate(tf, expression)
+    assert error in {cls.__name__ for cls in type(raised.value).__mro__}
+
+
+def test_modules_collect_their_variables():
+    class Linear(tf.Module):
+        def __init__(self):
+            super().__init__(name="linear")
+            self.w = tf.Variable([1.0], name="w")
+            self.parts = [tf.Module(), {"b": tf.Variable(2.0, trainable=False)}]
+
+    module = Linear()
+    assert module.name == "linear"
+    assert [float(v) for v in module.variables] == [1.0, 2.0]
+    assert [float(v) for v in module.trainable_variables] == [1.0]
+    assert len(module.submodules) == 1
+
+
+def test_function_runs_what_it_decorates():
+    @tf.function
+    def double(x):
+        return x * 2.0
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    def square(x):
+        return x * x
+
+    assert float(double(tf.constant(2.0))) == float(square(tf.constant(2.0))) == 4.0
+    assert double.python_function(3.0) == 6.0
+
+
+def test_variables_check_their_first_value():
+    assert tf.Variable(lambda: tf.ones((2,))).shape == (2,)
+    assert tf.Variable(np.arange(3.0)).dtype == tf.float64
+    with pytest.raises(ValueError, match="expected an initial_value, got None"):
+        tf.Variable()
+    with pytest.raises(ValueError, match=r"expected an initial value of shape \(3,\)"):
+        tf.Variable([1.0, 2.0], shape=[3])
+
+
+def test_print_writes_bare_numbers(capsys):
+    tf.print("loss", tf.constant([1.0, 2.0]), 3)
+    assert capsys.readouterr().err == "loss [1. 2.] 3\n"
+
+
+def test_random_numbers_are_seeded():
+    tf.random.set_seed(3)
+    first = tf.random.normal((4,)).numpy()
+    tf.random.set_seed(3)
+    np.testing.assert_array_equal(tf.random.normal((4,)), first)
+    assert tf.random.uniform((5,), 2, 9, dtype=tf.int64).dtype == tf.int64
+    with pytest.raises(ValueError, match="expected maxval for integers"):
+        tf.random.uniform((5,), dtype=tf.int32)
+
+
+def test_assert_shapes():
+    tf.debugging.assert_shapes([(tf.ones((2, 3)), ("n", 3)), (tf.ones((2,)), ("n",))])
+    with pytest.raises(ValueError, match=r"expected \('n',\), got \(4,\)"):
+        tf.debugging.assert_shapes([(tf.ones((2, 3)), ("n", 3)), (tf.ones((4,)), ("n",))])
+
+
+@pytest.mark.skipif(INSTALLED is not None, reason="TensorFlow itself is installed")
+def test_imports_of_tensorflow_find_minikeras():
+    code = (
+        "from minikeras import tf\n"
+        "import tensorflow\n"
+        "from tensorflow.keras.layers import Dense\n"
+        "from tensorflow.keras.datasets import mnist\n"
+        "from tensorflow import keras\n"
+        "import minikeras\n"
+        "assert Dense is minikeras.layers.Dense and keras.layers.Dense is Dense\n"
+        "assert tensorflow.constant(1.0) == tf.constant(1.0)\n"
+        "try:\n"
+        "    import tensorflow.nonsense\n"
+        "except ModuleNotFoundError:\n"
+        "    print('as expected')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout == "as expected\n", run.stderr
+
+
+def test_tensorflow_is_not_found_before_the_face_is_imported():
+    code = "import minikeras, importlib.util; print(importlib.util.find_spec('tensorflow'))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if INSTALLED is None:
+        assert run.stdout == "None\n", run.stderr
