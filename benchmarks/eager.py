@@ -66,7 +66,9 @@ def loops(rivals, repeats):
             times[name].append(float(run.stdout.split()[-1]))
     print(f"\n{'linear regression':20} {'µs a step':>10} {'spread':>16} {'times ours':>11}")
     for name, values in times.items():
-        ratio = statistics.median(v / ours for v, ours in zip(values, times["minikeras"]))
+        ratio = statistics.median(
+            v / ours for v, ours in zip(values, times["minikeras"], strict=True)
+        )
         spread = f"{min(values):.0f}..{max(values):.0f}"
         print(f"{name:20} {statistics.median(values):10.1f} {spread:>16} {ratio:11.1f}")
 

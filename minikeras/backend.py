@@ -15,8 +15,8 @@ from minikeras.core.spec import result_type as _result_type
 from minikeras.core.tensor import SymbolicTensor
 
 
-def clear_session(free_memory: bool = True) -> None:
-    """Number the names of layers and models anew."""
+def clear_session(free_memory: bool = True) -> None:  # noqa: ARG001 - Keras' signature
+    """Begin to number layers and models anew; their memory is Python's business."""
     forget_names()
 
 

@@ -10,7 +10,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from minikeras.errors import ConfigError
 
@@ -174,7 +174,10 @@ def serialize_keras_object(obj: Any) -> Any:
 
 
 def deserialize_keras_object(
-    config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **_: Any
+    config: Any,
+    custom_objects: dict[str, Any] | None = None,
+    safe_mode: bool = True,  # noqa: ARG001 - there is no other mode
+    **_: Any,
 ) -> Any:
     """Make the object that `serialize_keras_object` described.
 
@@ -215,7 +218,7 @@ def register_keras_serializable(
 
     def decorate(item: Any) -> Any:
         registered = f"{package}>{name or item.__name__}"
-        item._registered_name = registered
+        item._registered_name = registered  # noqa: SLF001 - an attribute of the registry's own
         _custom[registered] = item
         return item
 
@@ -224,7 +227,7 @@ def register_keras_serializable(
 
 def get_registered_name(obj: Any) -> str:
     """Return the name under which a class or function is registered, else its own."""
-    return vars(obj).get("_registered_name") or obj.__name__  # type: ignore[no-any-return]
+    return str(vars(obj).get("_registered_name") or obj.__name__)
 
 
 def get_registered_object(
@@ -249,7 +252,7 @@ class CustomObjectScope(contextlib.AbstractContextManager["CustomObjectScope"]):
         self._objects = custom_objects
         self._before: dict[str, Any] = {}
 
-    def __enter__(self) -> "CustomObjectScope":
+    def __enter__(self) -> Self:
         self._before = dict(_custom)
         _custom.update(self._objects)
         return self

@@ -42,8 +42,9 @@ def _rebuild(structure: Structure, children: list[Any]) -> Structure:
 
 
 def _like_mapping(structure: dict[Any, Any], ordered: dict[Any, Any]) -> Structure:
+    kind: Any = type(structure)
     factory = getattr(structure, "default_factory", None)
-    return type(structure)(factory, ordered) if factory else type(structure)(ordered)
+    return kind(factory, ordered) if factory else kind(ordered)
 
 
 def leaves(structure: Structure) -> Iterator[Any]:

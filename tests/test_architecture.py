@@ -34,7 +34,8 @@ LEVELS = [
 # Files that stand in an order of their own: each imports only from those before it.
 ORDERS = {
     "core": (
-        "spec", "context", "tensor", "variable", "dispatch", "basic", "tape", "gradients", "forward", "graph",
+        "spec", "context", "tensor", "variable", "dispatch", "basic", "tape", "gradients",
+        "forward", "graph",
         "check",
     ),
 }  # fmt: skip

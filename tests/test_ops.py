@@ -93,7 +93,7 @@ def _primitives():
     found = {}
     for package in ("core", "ops"):
         for module in pkgutil.walk_packages(
-            getattr(importlib.import_module(f"minikeras.{package}"), "__path__"),
+            importlib.import_module(f"minikeras.{package}").__path__,
             f"minikeras.{package}.",
         ):
             for value in vars(importlib.import_module(module.name)).values():

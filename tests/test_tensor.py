@@ -23,7 +23,9 @@ A, B = np.array([[1.5, -2.0], [3.0, 0.5]], np.float32), np.array([2.0, 3.0], np.
 
 @pytest.mark.parametrize("name", ARITHMETIC + COMPARISONS)
 @pytest.mark.parametrize("kind", [tf.constant, tf.Variable])
-@pytest.mark.parametrize("other", [tf.constant, tf.Variable, np.asarray, lambda x: 2.0, lambda x: 3])
+@pytest.mark.parametrize(
+    "other", [tf.constant, tf.Variable, np.asarray, lambda _: 2.0, lambda _: 3]
+)
 def test_operators_on_either_side(name, kind, other):
     op = getattr(operator, name)
     left, right = kind(np.abs(A)), other(B)
@@ -178,7 +180,7 @@ def test_hash_ref_len_and_iteration():
 def test_copies_and_pickles():
     x = tf.constant([1.0, 2.0])
     assert copy.deepcopy(x) is x
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(x)), x)  # noqa: S301 - our own bytes
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(x)), x)
 
 
 def test_shapes_are_tuples_with_extras():
@@ -235,8 +237,8 @@ def test_indexing_by_tensors_and_masks():
          "<tf.Tensor: shape=(2,), dtype=int32, numpy=array([ 9, 36], dtype=int32)>"),
         ([[2.0, 0.0], [0.0, 4.0]],
          "tf.Tensor(\n[[2. 0.]\n [0. 4.]], shape=(2, 2), dtype=float32)",
-         "<tf.Tensor: shape=(2, 2), dtype=float32, numpy=\narray([[2., 0.],\n"
-         "       [0., 4.]], dtype=float32)>"),
+         "<tf.Tensor: shape=(2, 2), dtype=float32, numpy=\narray([[2., 0.],\n       [0., 4.]], "
+          "dtype=float32)>"),
         (True, "tf.Tensor(True, shape=(), dtype=bool)",
          "<tf.Tensor: shape=(), dtype=bool, numpy=True>"),
     ],
@@ -265,7 +267,9 @@ def test_variables_assign_cast_and_check():
     v.assign_sub(0.5)
     np.testing.assert_array_equal(v, [1.5, 2.5])
     assert v.dtype == "float32"
-    with pytest.raises(ValueError, match=r"'v': Shape mismatch. The variable shape \(2,\), .* \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"'v': Shape mismatch. The variable shape \(2,\), .*\(3,\)"
+    ):
         v.assign([1.0, 2.0, 3.0])
     np.testing.assert_array_equal(v, [1.5, 2.5])
 

@@ -1,12 +1,18 @@
 """Walking nested structures."""
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
+from typing import Any, NamedTuple
 
 import pytest
 
 from minikeras import tree
 
-Point = namedtuple("Point", "x y")
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
 NEST = {"b": [1, (2, 3)], "a": Point(4, OrderedDict(z=5, y=6))}
 
 

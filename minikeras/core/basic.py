@@ -142,10 +142,15 @@ def _sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     return np.asarray(y, x.dtype).reshape(shape)
 
 
+def _sum_to_spec(x: Spec, shape: tuple[int, ...]) -> Spec:
+    _broadcast_spec(Spec(shape, x.dtype), x.shape)
+    return Spec(shape, x.dtype)
+
+
 sum_to = Primitive(
     "sum_to",
     np.errstate(all="ignore")(_sum_to),
-    lambda x, shape: Spec(_broadcast_spec(Spec(shape, x.dtype), x.shape) and shape, x.dtype),
+    _sum_to_spec,
     vjps=(lambda g, x_spec: broadcast_to(g, shape=tuple(x_spec.shape)),),
 )
 

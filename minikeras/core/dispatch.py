@@ -167,10 +167,9 @@ class Primitive:
 
     @property
     def __signature__(self) -> inspect.Signature:
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        if self.variadic:
-            kind = inspect.Parameter.VAR_POSITIONAL
-        return inspect.Signature([inspect.Parameter(name, kind) for name in self.arguments])
+        kinds = inspect.Parameter
+        kind = kinds.VAR_POSITIONAL if self.variadic else kinds.POSITIONAL_OR_KEYWORD
+        return inspect.Signature([kinds(name, kind) for name in self.arguments])
 
     def _record(self, inputs: Sequence[Any], params: dict[str, Any], outputs: Any) -> None:
         node = None

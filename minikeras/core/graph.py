@@ -52,9 +52,7 @@ def call_node(op: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> 
             return function(*filled["args"], **filled["kwargs"])
 
     specs = probe(run, [Spec(x._shape, x._dtype) for x in inputs])
-    results = tree.map_structure(
-        lambda spec: None if spec is None else _symbolic(spec), specs
-    )
+    results = tree.map_structure(lambda spec: None if spec is None else _symbolic(spec), specs)
     outputs = [result for result in tree.flatten(results) if result is not None]
     node = Node(op, inputs, params, outputs)
     for result in node.outputs:

@@ -1,6 +1,7 @@
 """Describe tensors without their data: dtypes, shapes and how dtypes combine."""
 
 import functools
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,20 +52,19 @@ class DType(str):
         return self.name == "bool"
 
     @property
-    def min(self) -> float | int | bool:
+    def min(self) -> Any:
         """The smallest value of this type."""
-        return self._limits()[0]
+        return self._limits().min
 
     @property
-    def max(self) -> float | int | bool:
+    def max(self) -> Any:
         """The largest value of this type."""
-        return self._limits()[1]
+        return self._limits().max
 
-    def _limits(self) -> tuple[Any, Any]:
+    def _limits(self) -> Any:
         if self.is_bool:
-            return False, True
-        limits = np.finfo(self.name) if self.is_floating else np.iinfo(self.name)
-        return limits.min, limits.max
+            return SimpleNamespace(min=False, max=True)
+        return np.finfo(self.name) if self.is_floating else np.iinfo(self.name)
 
     @property
     def base_dtype(self) -> "DType":
@@ -75,7 +75,8 @@ class DType(str):
         if isinstance(other, str):
             return str.__eq__(self, other)
         try:
-            return other is not None and np.dtype(other) == np.dtype(self.name)  # type: ignore[call-overload,no-any-return]
+            found: Any = other is not None and np.dtype(other)  # type: ignore[call-overload]
+            return bool(found == np.dtype(self.name))
         except TypeError:
             return False
 

@@ -76,7 +76,7 @@ class Variable:
                 )
             dtype = DTYPES[as_dtype(dtype)]
             initializer = initializer(tuple(shape), dtype=dtype)
-        value = as_tensor(initializer, dtype)
+        value: EagerTensor = as_tensor(initializer, dtype)
         if shape is not None and not _fits(value.array.shape, shape):
             raise ValueError(
                 f"Variable '{self.name}': expected an initial value of shape {tuple(shape)}, "

@@ -142,7 +142,9 @@ hard_shrink = _activation(
 )
 soft_shrink = _activation(
     "soft_shrink",
-    lambda x, threshold=0.5: x - clip(x, -threshold, threshold),
+    lambda x, threshold=0.5: where(
+        x > threshold, x - threshold, where(x < -threshold, x + threshold, 0)
+    ),
     "Move x by `threshold` towards 0, at most to 0.",
 )
 threshold = _activation(

@@ -267,8 +267,9 @@ def _is_zero(x: Array) -> bool:
 def _masked(mask: Array, x: Array) -> Array:
     """Clear the bits of `x` where `mask` is false; np.where takes 15 times as long."""
     integers = _INTEGERS[x.dtype]
-    bits = np.negative(mask.view(np.int8), dtype=integers)
-    return np.bitwise_and(bits, x.view(integers), out=bits).view(x.dtype)
+    bits: Array = np.negative(mask.view(np.int8), dtype=integers)
+    bits &= x.view(integers)
+    return bits.view(x.dtype)
 
 
 _where = Primitive(

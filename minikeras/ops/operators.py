@@ -43,6 +43,14 @@ def _reflected(op: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def _unary(op: Callable[..., Any]) -> Callable[..., Any]:
+    # Only plain functions become methods.
+    def method(self: Any) -> Any:
+        return op(self)
+
+    return method
+
+
 def _operand(other: Any) -> bool:
     return isinstance(other, (Tensor, Variable, int, float, list, tuple))
 
@@ -93,10 +101,10 @@ def _hang(kind: type) -> None:
     methods: dict[str, Callable[..., Any]] = {
         "__eq__": _equality(elementwise.equal, False),
         "__ne__": _equality(elementwise.not_equal, True),
-        "__neg__": lambda self: elementwise.negative(self),
-        "__pos__": lambda self: as_tensor(self),
-        "__abs__": lambda self: elementwise.absolute(self),
-        "__invert__": lambda self: elementwise.logical_not(self),
+        "__neg__": _unary(elementwise.negative),
+        "__pos__": _unary(as_tensor),
+        "__abs__": _unary(elementwise.absolute),
+        "__invert__": _unary(elementwise.logical_not),
         "__getitem__": indexing.getitem,
         "__iter__": _iterate,
         "__hash__": hashing,
