@@ -114,7 +114,7 @@ class _Walk:
 
 def _parts_of(item: Tracked, containers: list[Any]) -> list[Tracked]:
     """Return an object's children, last first."""
-    return [part for part in item._tracked(containers) if isinstance(part, Tracked)][::-1]  # noqa: SLF001
+    return [part for part in item._tracked(containers) if isinstance(part, Tracked)][::-1]
 
 
 def _walk_of(root: Tracked) -> _Walk:

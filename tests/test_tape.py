@@ -478,3 +478,18 @@ def test_nodes_make_no_reference_cycles(x):
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_a_long_loop_leaves_nothing_behind(x):
+    def step():
+        with tf.GradientTape() as tape:
+            y = tf.sin(x) * x
+        x.assign_sub(tape.gradient(y, x) * 1e-3)
+
+    step()
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(2000):
+        step()
+    gc.collect()
+    assert len(gc.get_objects()) - before < 20

@@ -121,6 +121,8 @@ class Layer(Tracked, Configurable):
                 f"{type(self).__name__}.__init__ did not call it. Make "
                 "super().__init__(**kwargs) its first statement."
             )
+        if name in ("input", "output") and "_symbolic" in self.__dict__:
+            return self._symbolic[name]  # the tensors of the first call while models were built
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -332,7 +334,11 @@ class Layer(Tracked, Configurable):
         if not self.built:
             self._build_for(args, kwargs)
         if not state.inline and _has_symbolic(*args, *kwargs.values()):
-            return call_node(self, self._run, args, kwargs)
+            outputs = call_node(self, self._run, args, kwargs)
+            self.__dict__.setdefault(
+                "_symbolic", {"input": self._first(args, kwargs), "output": outputs}
+            )
+            return outputs
         return self._run(*args, **kwargs)
 
     def _first(self, args: Any, kwargs: Any) -> Any:

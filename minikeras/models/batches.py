@@ -28,7 +28,7 @@ def unpack_x_y_sample_weight(data: Any) -> Batch:
             f"fit: expected batches of (x,), (x, y) or (x, y, sample_weight), got a tuple of "
             f"{len(data)}. Several inputs go together in one tuple or dict: ((a, b), y)."
         )
-    return (*data, None, None)[:3]  # type: ignore[return-value]
+    return (*data, None, None)[:3]
 
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -91,14 +91,8 @@ class ArrayBatches:
                 f"fit: expected a validation_split that leaves samples on both sides, got "
                 f"{fraction} of {self.samples} samples."
             )
-        first, last = (
-            [
-                None if part is None else tree.map_structure(lambda array: array[rows], part)
-                for part in self._arrays
-            ]
-            for rows in (slice(None, at), slice(at, None))
-        )
-        return first, last
+        first = [_rows(part, slice(None, at)) for part in self._arrays]
+        return first, [_rows(part, slice(at, None)) for part in self._arrays]
 
 
 class StreamBatches:
@@ -243,13 +237,16 @@ def _as_batch(value: Any) -> Any:
     return EagerTensor(np.array(_as_array(value)))
 
 
+def _rows(part: Any, rows: Any) -> Any:
+    """Return these rows of an array or of each in a nest."""
+    return None if part is None else tree.map_structure(lambda array: array[rows], part)
+
+
 def _taken(part: Any, rows: Any) -> Any:
-    """Return the tensors of these rows of an array or a nest of arrays."""
-    if part is None:
-        return None
+    """Return tensors of these rows of an array or of each in a nest."""
     if type(part) is np.ndarray:
         return EagerTensor(part[rows])
-    return tree.map_structure(lambda array: EagerTensor(array[rows]), part)
+    return None if part is None else tree.map_structure(lambda a: EagerTensor(a[rows]), part)
 
 
 def _samples(parts: Any) -> int:

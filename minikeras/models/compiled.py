@@ -3,10 +3,10 @@
 from typing import Any
 
 from minikeras import losses, metrics
+from minikeras.core.basic import astype
 from minikeras.losses import Loss
 from minikeras.metrics import Metric
 from minikeras.models.outputs import Outputs, free
-from minikeras.ops.elementwise import cast
 
 
 class LossTracker(metrics.Mean):
@@ -17,7 +17,7 @@ class LossTracker(metrics.Mean):
         if values.shape:
             super().update_state(values, sample_weight)
             return
-        self.total.assign_add(cast(values, self.dtype) * sample_weight)
+        self.total.assign_add(astype(values, self._dtype) * sample_weight)
         self.count.assign_add(sample_weight)
 
 
@@ -54,7 +54,7 @@ class CompiledLoss:
 
     def _targets(self, outputs: Outputs, y: Any) -> list[Any]:
         targets = outputs.matched("y", y, self._needed)
-        if any(target is None and needs for target, needs in zip(targets, self._needed)):
+        if any(y is None and needs for y, needs in zip(targets, self._needed, strict=True)):
             raise ValueError(
                 "fit: expected targets y to compute the loss with, got None. Pass y=, or batches "
                 "of (x, y)."

@@ -67,11 +67,9 @@ class Epochs:
     def _ended(self, step: int) -> None:
         self._running = None
         self.exhausted = self._batches.once
-        if not self._any or (self._steps is None and step):
-            return
-        wanted = "any" if self._steps is None else f"{self._steps} steps"
-        warnings.warn(
-            f"Your input ran out of data; interrupting training: {self._who} got {step} steps of "
-            f"{wanted} this epoch. Use `.repeat()` or fewer steps.",
-            stacklevel=4,
-        )
+        if self._steps is not None and self._any:
+            warnings.warn(
+                f"Your input ran out of data; interrupting training: {self._who} got {step} of "
+                f"{self._steps} steps this epoch. Use `.repeat()` or fewer steps.",
+                stacklevel=4,
+            )

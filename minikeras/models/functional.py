@@ -1,4 +1,3 @@
-# ruff: noqa: SLF001 - a graph knows the tensors it is made of
 """Turn symbolic inputs and outputs into something that can be called: a graph of layers."""
 
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from minikeras import tree
 from minikeras.core.basic import astype
 from minikeras.core.dispatch import Node, Primitive
 from minikeras.core.graph import Slot, collect, fill
-from minikeras.core.tensor import EagerTensor, SymbolicTensor
+from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor
 from minikeras.layers.base import Layer
 from minikeras.layers.input_layer import InputLayer
 from minikeras.layers.input_spec import InputSpec, check_inputs
@@ -33,7 +32,7 @@ class FunctionalGraph:
         _check_symbolic("outputs", outputs, self.flat_outputs)
         self.nodes = collect(self.flat_outputs, self.flat_inputs)
         _check_complete(self.nodes, self.flat_inputs)
-        entrances = {tensor.key: _entrance(tensor) for tensor in self.flat_inputs}
+        entrances: dict[int, Any] = {t.key: _entrance(t) for t in self.flat_inputs}
         ordered = Ordered(self.flat_outputs, entrances)
         self.operations = ordered.operations
         self.layers = ordered.layers
@@ -96,8 +95,7 @@ class FunctionalGraph:
         if len(flat) != len(self.flat_inputs) or by_name:
             wanted = names[0] if len(names) == 1 else f"{len(names)} inputs named {names}"
             raise ValueError(
-                f"{_who(who)}: expected {wanted}, got {len(flat)} in a "
-                f"{type(inputs).__name__}."
+                f"{_who(who)}: expected {wanted}, got {len(flat)} in a {type(inputs).__name__}."
             )
         return flat
 
@@ -156,6 +154,11 @@ def _fitted(value: Any, tensor: SymbolicTensor) -> Any:
     """Cast an input to the dtype expected; add or drop a last axis of length 1 that differs."""
     if value is None:
         return None
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"Model: expected a tensor or an array for input '{tensor.name}', got {value!r}. Make "
+            "an array of it with np.array."
+        )
     if value.dtype != tensor.dtype:
         value = astype(value, np.dtype(tensor.dtype.name))
     rank, wanted = len(value.shape), len(tensor._shape)

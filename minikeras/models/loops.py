@@ -1,6 +1,7 @@
 """Run a model over data: epochs of training, one pass of evaluation or prediction."""
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -31,9 +32,7 @@ def train(
         steps = iter(run)
         first = next(steps, None)
         if first is None:
-            if epoch == epochs.start:
-                raise ValueError("fit: expected at least one batch, got a source that has none.")
-            break
+            raise ValueError("fit: expected at least one batch, got a source that has none.")
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         hooks = (callbacks.on_train_batch_begin, callbacks.on_train_batch_end)
@@ -43,7 +42,15 @@ def train(
                 break
         logs = logs | validate(epoch)
         callbacks.on_epoch_end(epoch, logs)
-        if model.stop_training or run.exhausted:
+        if model.stop_training:
+            break
+        if run.exhausted and epoch + 1 < epochs.stop:
+            warnings.warn(
+                f"Your input ran out of data; interrupting training after {epoch + 1} of "
+                f"{epochs.stop} epochs: fit got an iterator, which gives its batches only once. "
+                "Pass a Dataset, or steps_per_epoch= and an iterator without end.",
+                stacklevel=3,
+            )
             break
     optimizer = model.optimizer
     if getattr(optimizer, "built", False):
@@ -52,7 +59,7 @@ def train(
 
 
 def test(model: Any, run: Epochs, callbacks: CallbackList) -> Logs:
-    """Return the logs of one pass over the data."""
+    """Return the logs of one pass over the data, none if there is no data."""
     model.stop_evaluating = False
     callbacks.on_test_begin()
     model.reset_metrics()
@@ -61,8 +68,6 @@ def test(model: Any, run: Epochs, callbacks: CallbackList) -> Logs:
     for logs in _steps(model, model.test_step, run, *hooks):  # noqa: B007 - the last ones count
         if model.stop_evaluating:
             break
-    if not logs:
-        raise ValueError("evaluate: expected at least one batch, got a source that has none.")
     callbacks.on_test_end(logs)
     return logs
 

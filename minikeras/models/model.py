@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from minikeras import saving
-from minikeras.core.context import unique_name
+from minikeras.core.context import overridden, state, unique_name
 from minikeras.core.tensor import SymbolicTensor
 from minikeras.errors import ConfigError
 from minikeras.layers.base import Layer
@@ -13,6 +13,11 @@ from minikeras.models.functional import FunctionalGraph
 from minikeras.models.summary import print_summary
 from minikeras.models.trainer import Trainer
 from minikeras.tracking import remembered, unique
+
+
+_OF_GRAPH = {
+    "input", "inputs", "input_shape", "output", "outputs", "output_shape", "output_names",
+}  # fmt: skip
 
 
 class Model(Trainer, Layer):
@@ -66,7 +71,8 @@ class Model(Trainer, Layer):
             return
         self.built = True  # else the call would begin with building
         try:
-            self.compute_output_shape(input_shape)
+            with overridden(names=state.names[:-1]):  # the call adds this model's name again
+                self.compute_output_shape(input_shape)
         except BaseException:
             self.built = False
             raise
@@ -110,33 +116,39 @@ class Model(Trainer, Layer):
             f"get_layer: expected one of {[layer.name for layer in layers]}, got {name!r}."
         )
 
-    def _needs_graph(self, what: str) -> FunctionalGraph:
-        if self._graph is None:
+    def __getattr__(self, name: str) -> Any:
+        """Say why there is no such thing as an input or output if there is no graph."""
+        if name in _OF_GRAPH and "_graph" in self.__dict__:
             raise AttributeError(
                 f"{type(self).__name__} '{self.name}': expected a functional or built Sequential "
-                f"model to ask for its {what}, got one whose inputs are not known."
+                f"model to ask for its {name}, got one whose inputs are not known."
             )
+        return super().__getattr__(name)
+
+    def _known_graph(self) -> FunctionalGraph:
+        if self._graph is None:
+            raise AttributeError("no graph")  # `__getattr__` says it better
         return self._graph
 
     @property
     def inputs(self) -> list[SymbolicTensor]:
         """The symbolic inputs of a functional model."""
-        return self._needs_graph("inputs").flat_inputs
+        return self._known_graph().flat_inputs
 
     @property
     def outputs(self) -> list[SymbolicTensor]:
         """The symbolic outputs of a functional model."""
-        return self._needs_graph("outputs").flat_outputs
+        return self._known_graph().flat_outputs
 
     @property
     def input(self) -> Any:
         """The symbolic inputs, packed as they were given."""
-        return self._needs_graph("input").inputs
+        return self._known_graph().inputs
 
     @property
     def output(self) -> Any:
         """The symbolic outputs, packed as they were given."""
-        return self._needs_graph("output").outputs
+        return self._known_graph().outputs
 
     @property
     def input_shape(self) -> Any:
@@ -151,7 +163,7 @@ class Model(Trainer, Layer):
     @property
     def output_names(self) -> list[str]:
         """The name of the layer or op that makes each output."""
-        return self._needs_graph("output_names").output_names()
+        return self._known_graph().output_names()
 
     def _output_names(self) -> list[str] | None:
         return None if self._graph is None else self._graph.output_names()

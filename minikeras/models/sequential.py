@@ -73,8 +73,8 @@ class Sequential(Model):
         """Make the graph again, if the input's shape is known."""
         first = self._sequence[0] if self._sequence else None
         if self._entrance is None and first is not None:
-            if first._expected_shape is not None:  # noqa: SLF001 - layers are friends
-                self._entrance = InputLayer(batch_shape=first._expected_shape, dtype=first.dtype)  # noqa: SLF001
+            if first._expected_shape is not None:
+                self._entrance = InputLayer(batch_shape=first._expected_shape, dtype=first.dtype)
             elif isinstance(first, Model) and first._graph is not None:
                 self._entrance = _entrance_like(first)
         if self._entrance is not None and self._sequence:

@@ -183,4 +183,3 @@ class Steps:
         values = [logs[name] for name in names if name in logs]
         values.extend(logs[name] for name in sorted(logs) if name not in names)
         return values[0] if len(values) == 1 else values
-

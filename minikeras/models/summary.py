@@ -11,13 +11,13 @@ from minikeras.core.tensor import SymbolicTensor
 from minikeras.layers.base import Layer
 from minikeras.layers.input_layer import InputLayer
 from minikeras.models.order import operation_of
+from minikeras.models.table import column_widths, drawn
 
 _HEADS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 _ENDS = {False: (0.45, 0.80, 1.0), True: (0.3, 0.56, 0.74, 1.0)}
 """Where columns end, as shares of the line; True with that of connections."""
 _LENGTHS = {False: 88, True: 108}
 _TRAINABLE = 12
-_ALIGN = {"Param #": str.rjust, "Trainable": str.center}
 
 
 def print_summary(
@@ -33,13 +33,18 @@ def print_summary(
     connected = not _is_chain(model)
     heads = [*_HEADS[: 3 + connected], *["Trainable"] * show_trainable]
     rows: list[list[str]] = []
-    operations = _operations(model, connected)
+    operations = _operations(model)
     for name, operation in _in_range(operations, layer_range):
         connections = _connections(model, operation, operations) if connected else None
         graph = getattr(model, "_graph", None)
         rows += _rows(name, operation, graph, connections, show_trainable, expand_nested)
-    widths = _widths(line_length, positions, connected, show_trainable)
-    lines = [f'Model: "{model.name}"', *_table(heads, rows, widths), *_totals(model)]
+    ends = list(positions or _ENDS[connected])
+    if show_trainable:
+        ends = [0.9 * end for end in ends] + [1.0]
+    widest = _LENGTHS[connected] + _TRAINABLE * show_trainable
+    length = line_length or min(widest, shutil.get_terminal_size().columns - 4)
+    table = drawn(heads, rows, column_widths(ends, length))
+    lines = [f'Model: "{model.name}"', *table, *_totals(model)]
     if print_fn is None:
         print("\n".join(lines))  # noqa: T201 - what summary() is for
     else:
@@ -65,7 +70,7 @@ def _tensors(node: Node) -> list[SymbolicTensor]:
     return [tensor for tensor in node.inputs if isinstance(tensor, SymbolicTensor)]
 
 
-def _operations(model: Any, connected: bool) -> dict[str, Any]:
+def _operations(model: Any) -> dict[str, Any]:
     """Return layers by name, and the ops between them too, which get numbered names."""
     graph = getattr(model, "_graph", None)
     if graph is None or hasattr(model, "_sequence"):
@@ -143,7 +148,7 @@ def _output_shape(operation: Any, graph: Any) -> str:
     if nodes:
         shapes = [tuple(output.shape) for output in nodes[-1].outputs]
         return str(shapes[0] if len(shapes) == 1 else shapes)
-    built_for = operation._built_for  # noqa: SLF001 - what summary() is about
+    built_for = operation._built_for
     try:
         return "?" if built_for is None else str(operation.compute_output_shape(built_for))
     except (TypeError, ValueError, NotImplementedError):
@@ -152,7 +157,7 @@ def _output_shape(operation: Any, graph: Any) -> str:
 
 def _connections(model: Any, operation: Any, operations: dict[str, Any]) -> str:
     """Return where inputs come from, as `layer[call][output]`."""
-    graph = model._graph  # noqa: SLF001 - what summary() is about
+    graph = model._graph
     names = {id(op): name for name, op in operations.items()}
     calls: dict[int, list[Node]] = {}
     for node in graph.nodes:
@@ -160,70 +165,14 @@ def _connections(model: Any, operation: Any, operations: dict[str, Any]) -> str:
     entrances = {t.key: layer for t, layer in zip(graph.flat_inputs, graph.entrances, strict=True)}
     sources = []
     for tensor in [x for node in calls.get(id(operation), []) for x in _tensors(node)]:
+        made: Any = tensor.node
         if tensor.key in entrances:
             sources.append(f"{entrances[tensor.key].name}[0][0]")
             continue
-        source = id(operation_of(tensor.node))
-        place = [out.key for out in tensor.node.outputs].index(tensor.key)
-        sources.append(f"{names[source]}[{calls[source].index(tensor.node)}][{place}]")
+        source = id(operation_of(made))
+        place = [out.key for out in made.outputs].index(tensor.key)
+        sources.append(f"{names[source]}[{calls[source].index(made)}][{place}]")
     return ", ".join(sources) or "-"
-
-
-def _widths(length: int | None, positions: Any, connected: bool, trainable: bool) -> list[int]:
-    """Return the widths of columns, without the space that cells begin and end with."""
-    ends = list(positions or _ENDS[connected])
-    if trainable:
-        ends = [0.9 * end for end in ends] + [1.0]
-    widest = _LENGTHS[connected] + _TRAINABLE * trainable
-    length = length or min(widest, shutil.get_terminal_size().columns - 4)
-    marks = [int(end * length) for end in ends]
-    widths = [stop - start + 2 for start, stop in zip([0, *marks], marks, strict=False)]
-    excess = sum(widths) - (length - len(widths) - 1)
-    for i, width in enumerate(widths):  # each column gives up its share of what is too much
-        share = min(width, round(excess / (len(widths) - i)))
-        widths[i] -= share
-        excess -= share
-    if min(widths) < 4:
-        raise ValueError(f"summary: expected a line_length for {len(widths)} columns, got {length}.")
-    return [width - 2 for width in widths]
-
-
-def _table(heads: list[str], rows: list[list[str]], widths: list[int]) -> list[str]:
-    """Draw the table with box characters; long cells go on in the next line."""
-    lines = [_rule("┏━┳┓", widths), *_cells(heads, heads, widths, "┃"), _rule("┡━╇┩", widths)]
-    for i, row in enumerate(rows):
-        if i:
-            lines.append(_rule("├─┼┤", widths))
-        lines += _cells(row, heads, widths, "│")
-    return [*lines, _rule("└─┴┘", widths)]
-
-
-def _rule(chars: str, widths: list[int]) -> str:
-    left, line, cross, right = chars
-    return left + cross.join(line * (width + 2) for width in widths) + right
-
-
-def _cells(row: list[str], heads: list[str], widths: list[int], bar: str) -> list[str]:
-    columns = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
-    lines = []
-    for k in range(max(map(len, columns))):
-        cells = [
-            _ALIGN.get(head, str.ljust)(column[k] if k < len(column) else "", width)
-            for column, head, width in zip(columns, heads, widths, strict=True)
-        ]
-        lines.append(bar + bar.join(f" {cell} " for cell in cells) + bar)
-    return lines
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Break text between words into lines, and shorten words that are wider than a line."""
-    lines = [""]
-    for word in re.findall(r"\s*\S+\s*", text):
-        if lines[-1] and len(lines[-1]) + len(word.rstrip()) > width:
-            lines.append("")
-        lines[-1] += word
-    lines = [line.rstrip() for line in lines]
-    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
 
 
 def _totals(model: Any) -> list[str]:

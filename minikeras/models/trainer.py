@@ -1,5 +1,6 @@
 """Train, evaluate and predict: what users call with data."""
 
+import warnings
 from typing import Any
 
 from minikeras import tree
@@ -70,9 +71,13 @@ class Trainer(Steps):
         """
         self._must_be_compiled()
         if validation_split and validation_data is None:
-            if not isinstance(make := make_batches(x, y, sample_weight), ArrayBatches):
-                raise ValueError("fit: expected arrays to use validation_split with.")
-            (x, y, sample_weight), validation_data = make.split(validation_split)
+            whole = make_batches(x, y, sample_weight)
+            if not isinstance(whole, ArrayBatches):
+                raise ValueError(
+                    "fit: expected arrays to use validation_split with, got a "
+                    f"{type(x).__name__}. Pass validation_data=."
+                )
+            (x, y, sample_weight), validation_data = whole.split(validation_split)
         batches = make_batches(
             x, y, sample_weight, batch_size=batch_size, steps=steps_per_epoch, shuffle=shuffle
         )
@@ -89,6 +94,12 @@ class Trainer(Steps):
             if held_out is None or not _is_due(epoch, validation_freq):
                 return {}
             logs = loops.test(self, Epochs(held_out, validation_steps, "validation"), callbacks)
+            if not logs:
+                warnings.warn(
+                    f"Your input ran out of data: there is none to validate epoch {epoch + 1} on. "
+                    "Pass arrays or a Dataset, which can be read again.",
+                    stacklevel=4,
+                )
             return {f"val_{name}": value for name, value in logs.items()}
 
         loops.train(self, run, callbacks, range(initial_epoch, epochs), validate)
@@ -111,7 +122,10 @@ class Trainer(Steps):
         _not_empty(batches)
         run = Epochs(batches, steps, "evaluate")
         callbacks = self._callback_list(callbacks, verbose, 1, run.length)
-        return self._answer(loops.test(self, run, callbacks), return_dict)
+        logs = loops.test(self, run, callbacks)
+        if not logs:
+            raise ValueError("evaluate: expected at least one batch, got a source that has none.")
+        return self._answer(logs, return_dict)
 
     def predict(
         self,

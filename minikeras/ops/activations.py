@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minikeras.core.basic import floating
+from minikeras.core.basic import floating, total
 from minikeras.core.tensor import Array
 from minikeras.ops.define import all_axes, composite, named, one_axis, unary
 from minikeras.ops.elementwise import (
@@ -110,14 +110,22 @@ celu = _activation(
     lambda x, alpha=1.0: _exponential_linear(x, scale=float(alpha), width=float(alpha), right=True),
     "Compute x from 0 on, `alpha * (exp(x / alpha) - 1)` below; at 0 the gradient is 1.",
 )
-silu = swish = _activation(
-    "silu", lambda x: x * sigmoid(x), "Compute `x * sigmoid(x)`, also called swish."
+silu = swish = unary(
+    "silu",
+    lambda x: x / (1 + np.exp(-x)),
+    lambda g, y, x: g * (sigmoid(x) + y * sigmoid(-x)),
+    doc="Compute `x * sigmoid(x)`, also called swish.",
 )
 mish = _activation("mish", lambda x: x * tanh(softplus(x)), "Compute `x * tanh(softplus(x))`.")
 log_sigmoid = _activation(
     "log_sigmoid", lambda x: -softplus(-x), "Compute `log(sigmoid(x))` without overflow."
 )
-softsign = _activation("softsign", lambda x: x / (1 + absolute(x)), "Compute `x / (1 + |x|)`.")
+softsign = unary(
+    "softsign",
+    lambda x: x / (1 + np.abs(x)),
+    lambda g, x: g / square(1 + absolute(x)),
+    doc="Compute `x / (1 + |x|)`.",
+)
 squareplus = _activation(
     "squareplus",
     lambda x, b=4: (x + sqrt(square(x) + b)) / 2,
@@ -191,13 +199,13 @@ def _below_maximum(x: Array, axis: Any) -> Array:
 def softmax_of(x: Array, axis: Any) -> Array:
     """Compute the softmax of an array."""
     powers = np.exp(_below_maximum(x, axis))
-    powers /= powers.sum(axis=axis, keepdims=True)
+    powers /= total(powers, axis, True, powers.dtype)
     return powers
 
 
 def _log_softmax_of(x: Array, axis: Any) -> Array:
     y = _below_maximum(x, axis)
-    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    y -= np.log(total(np.exp(y), axis, True, y.dtype))
     return y
 
 

@@ -22,6 +22,7 @@ from minikeras.ops.depthwise import (
     depthwise_output,
 )
 from minikeras.ops.patches import chunks, patches_of, pixels_of
+from minikeras.ops.repeating import repeat
 from minikeras.ops.windows import (
     Window,
     channels_last,
@@ -34,8 +35,8 @@ from minikeras.ops.windows import (
 # ---- forward -------------------------------------------------------------------------------------
 
 
-def _is_depthwise(window: Window, channels: int) -> bool:
-    return window.groups == channels > 1
+def _is_depthwise(window: Window, channels: int, filters: int) -> bool:
+    return window.groups == channels == filters > 1
 
 
 def _in_float32(forward: Callable[[Array, Array, Window], Array]) -> Any:
@@ -54,7 +55,7 @@ def _in_float32(forward: Callable[[Array, Array, Window], Array]) -> Any:
 @_in_float32
 def _output(x: Array, kernel: Array, window: Window) -> Array:
     filters = kernel.shape[-1]
-    if _is_depthwise(window, x.shape[-1]):
+    if _is_depthwise(window, x.shape[-1], filters):
         return depthwise_output(x, kernel, window)
     out = np.empty((len(x), *window.outputs, filters), x.dtype)
     matrix = pixels_of(kernel, window.groups)
@@ -66,7 +67,7 @@ def _output(x: Array, kernel: Array, window: Window) -> Array:
 @_in_float32
 def _kernel_gradient(x: Array, g: Array, window: Window) -> Array:
     groups, channels, filters = window.groups, x.shape[-1] // window.groups, g.shape[-1]
-    if _is_depthwise(window, x.shape[-1]):
+    if _is_depthwise(window, x.shape[-1], filters):
         return depthwise_kernel_gradient(x, g, window)
     taps = math.prod(window.kernel)
     total = np.zeros((groups, taps * channels, filters // groups), x.dtype)
@@ -83,7 +84,7 @@ def _input_gradient(g: Array, kernel: Array, window: Window) -> Array:
     """
     groups = window.groups
     channels = kernel.shape[-2] * groups
-    if _is_depthwise(window, channels):
+    if _is_depthwise(window, channels, g.shape[-1]):
         return depthwise_input_gradient(g, kernel, window)
     out = np.zeros((len(g), *window.size, channels), g.dtype)
     turned = kernel.reshape(-1, kernel.shape[-2], groups, kernel.shape[-1] // groups)
@@ -177,12 +178,28 @@ def _operands(
     return x, kernel, back
 
 
-def _refuse_gaps_both_ways(who: str, window: Window) -> None:
-    if max(window.strides) > 1 and max(window.dilation) > 1:
+def _strides_and_dilation(
+    who: str, strides: Any, dilation_rate: Any, rank: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    strides = per_axis(who, "strides", strides, rank)
+    dilation = per_axis(who, "dilation_rate", dilation_rate, rank)
+    if max(strides) > 1 and max(dilation) > 1:
         raise ValueError(
-            f"{who}: expected strides or dilation_rate to be 1, got {window.strides} and "
-            f"{window.dilation}. One convolution cannot both skip places and widen its kernel."
+            f"{who}: expected strides or dilation_rate to be 1, got {strides} and {dilation}. "
+            "One convolution cannot both skip places and widen its kernel."
         )
+    return strides, dilation
+
+
+def _convolved(who: str, x: Any, kernel: Any, strides: Any, padding: str, dilation: Any) -> Any:
+    """Convolve images with channels last; there are as many groups as the kernel's depth makes."""
+    size, lengths = tuple(x.shape[1:-1]), tuple(kernel.shape[:-2])
+    groups = x.shape[-1] // kernel.shape[-2]
+    if groups == x.shape[-1] < kernel.shape[-1]:  # several filters a channel: one each of a copy
+        groups = kernel.shape[-1]
+        x = repeat(x, groups // x.shape[-1], axis=-1)
+    window = sliding(who, size, lengths, strides, padding, dilation, groups)
+    return _conv(x, kernel, window=window)
 
 
 @composite
@@ -200,18 +217,15 @@ def conv(
     channels meets its own share of the filters. Integers are taken as `floatx()`.
     """
     x, kernel, back = _operands("conv", inputs, kernel, data_format)
-    (*lengths, depth, filters), channels = kernel.shape, x.shape[-1]
-    groups = channels // depth
-    if channels % depth or not groups or filters % groups:
+    (*_, depth, filters), channels = kernel.shape, x.shape[-1]
+    if channels % depth or not channels or filters % (channels // depth):
         raise ValueError(
             f"conv: expected {depth} input channels as the kernel of shape {tuple(kernel.shape)} "
             f"has, or a multiple that makes groups which divide its {filters} filters, got "
             f"{channels}. Check the kernel's shape and data_format."
         )
-    size = tuple(x.shape[1:-1])
-    window = sliding("conv", size, tuple(lengths), strides, padding, dilation_rate, groups)
-    _refuse_gaps_both_ways("conv", window)
-    return back(_conv(x, kernel, window=window))
+    strides, dilation = _strides_and_dilation("conv", strides, dilation_rate, x.ndim - 2)
+    return back(_convolved("conv", x, kernel, strides, padding, dilation))
 
 
 def _same_channels(who: str, x: Any, channels: int, kernel: Any) -> None:
@@ -223,22 +237,12 @@ def _same_channels(who: str, x: Any, channels: int, kernel: Any) -> None:
         )
 
 
-def _depthwise(
-    who: str,
-    inputs: Any,
-    kernel: Any,
-    strides: Any,
-    padding: str,
-    data_format: str | None,
-    dilation_rate: Any,
-) -> Any:
+def _depthwise(who: str, inputs: Any, kernel: Any, data_format: str | None, *how: Any) -> Any:
     x, kernel, back = _operands(who, inputs, kernel, data_format)
     *lengths, channels, multiplier = kernel.shape
     _same_channels(who, x, channels, kernel)
-    size = tuple(x.shape[1:-1])
-    window = sliding(who, size, tuple(lengths), strides, padding, dilation_rate, channels)
     kernel = reshape(kernel, shape=(*lengths, 1, channels * multiplier))
-    return back(_conv(x, kernel, window=window))
+    return back(_convolved(who, x, kernel, *how))
 
 
 @composite
@@ -254,9 +258,8 @@ def depthwise_conv(
 
     Output channel `c * multiplier + m` is filter m of channel c.
     """
-    return _depthwise(
-        "depthwise_conv", inputs, kernel, strides, padding, data_format, dilation_rate
-    )
+    how = strides, padding, dilation_rate
+    return _depthwise("depthwise_conv", inputs, kernel, data_format, *how)
 
 
 @composite
@@ -270,9 +273,8 @@ def separable_conv(
     dilation_rate: Any = 1,
 ) -> Any:
     """Convolve each channel by itself, then mix channels with a kernel of length 1."""
-    y = _depthwise(
-        "separable_conv", inputs, depthwise_kernel, strides, padding, data_format, dilation_rate
-    )
+    how = strides, padding, dilation_rate
+    y = _depthwise("separable_conv", inputs, depthwise_kernel, data_format, *how)
     return conv(y, pointwise_kernel, data_format=data_format)
 
 
@@ -296,10 +298,8 @@ def conv_transpose(
     *lengths, _, channels = kernel.shape
     _same_channels("conv_transpose", x, channels, kernel)
     rank = len(lengths)
-    strides = per_axis("conv_transpose", "strides", strides, rank)
-    dilation = per_axis("conv_transpose", "dilation_rate", dilation_rate, rank)
+    strides, dilation = _strides_and_dilation("conv_transpose", strides, dilation_rate, rank)
     window = Window(tuple(lengths), tuple(lengths), strides, ((0, 0),) * rank, dilation)
-    _refuse_gaps_both_ways("conv_transpose", window)
     extra: tuple[int | None, ...] = (None,) * rank
     if output_padding is not None:
         extra = per_axis("conv_transpose", "output_padding", output_padding, rank, least=0)

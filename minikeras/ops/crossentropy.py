@@ -116,7 +116,7 @@ def _sparse_from_logits(logits: Array, labels: Array) -> Array:
 
 
 def _excess_of(logits: Array, labels: Array) -> Array:
-    y = softmax_of(logits, -1)
+    y = softmax_of(logits, (logits.ndim - 1,))
     places = _places(logits, labels)
     np.put_along_axis(y, places, np.take_along_axis(y, places, -1) - 1, -1)
     return y

@@ -7,9 +7,9 @@ anything is parsed: libhdf5 takes flipped bits for numbers, and may crash or han
 import hashlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,7 +25,7 @@ _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 """Filters that libhdf5 has built in; for others it would look for plug-ins to load."""
 
 
-def write_groups(groups: list[tuple[str, str | None, Mapping[str, Any]]]) -> bytes:
+def write_groups(groups: Sequence[tuple[str, str | None, Mapping[str, Any]]]) -> bytes:
     """Return an HDF5 file with a group `<path>/vars` for each `(path, name, arrays)`."""
     import h5py
 
@@ -67,7 +67,7 @@ class WeightsFile:
                 f"kind: {error}"
             ) from error
 
-    def __enter__(self) -> "WeightsFile":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -71,15 +71,13 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
 def _load(model: Any, fitting: list[tuple[str, Any]], stores: list[dict[str, Any]]) -> None:
     """Hand each object what the file holds for it; put everything back if one refuses."""
     before = [(variable, variable.stored) for variable in _variables(model)]
-    place = ""
     try:
-        for (place, item), store in zip(fitting, stores, strict=True):
+        for (_, item), store in zip(fitting, stores, strict=True):
             if store or _has_own(item):
                 item.load_own_variables(store)
-    except BaseException as error:
+    except BaseException:
         for variable, value in before:
             variable.stored = value
-        error.add_note(f"While loading what the file holds for '{place}'.")
         raise
 
 

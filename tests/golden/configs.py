@@ -2,7 +2,7 @@
 
 import json
 
-from tests.golden import models
+from tests.golden import builders
 from tests.golden.recipe import Case
 
 FAMILY = "configs"
@@ -208,7 +208,15 @@ FORGOTTEN = {
     "Dense": ("config.quantization_config",),
     "Embedding": ("config.quantization_config",),
     "LayerNormalization": ("config.rms_scaling",),
-}
+    "BatchNormalization": (
+        "config.renorm", "config.renorm_clipping", "config.renorm_momentum", "config.synchronized"
+    ),
+    # Some layers of Keras write None here, others nothing; all of them read either.
+    **dict.fromkeys(
+        "Conv1D Conv2D Conv2DTranspose DepthwiseConv2D SeparableConv2D".split(),
+        ("config.activity_regularizer",),
+    ),
+}  # fmt: skip
 
 
 def case(index, module, name, kwargs):
@@ -223,7 +231,7 @@ CASES = [
 ]
 CASES += [
     Case(FAMILY, f"model {build.__name__}", {"how": of_model, "build": build})
-    for build in (models.regression, models.convolutional, models.two_outputs)
+    for build in (builders.regression, builders.convolutional, builders.two_outputs)
 ]
 CASES += [
     Case(FAMILY, module, {"how": function_names, "module": module, "names": names})

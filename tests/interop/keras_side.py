@@ -41,4 +41,6 @@ def read(architecture, path):
 if __name__ == "__main__":
     task, folder = sys.argv[1:]
     for architecture in architectures.ALL:
-        {"write": write, "read": read}[task](architecture, str(Path(folder) / architecture.__name__))
+        {"write": write, "read": read}[task](
+            architecture, str(Path(folder) / architecture.__name__)
+        )
