@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "minikeras"
-LIMIT = 15_000
+LIMIT = 24_000
 KINDS = ("files", "lines", "code", "docstring", "comment", "blank")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 NO_CODE = {

@@ -218,7 +218,7 @@ def register_keras_serializable(
 
     def decorate(item: Any) -> Any:
         registered = f"{package}>{name or item.__name__}"
-        item._registered_name = registered  # noqa: SLF001 - an attribute of the registry's own
+        item._registered_name = registered
         _custom[registered] = item
         return item
 

@@ -41,9 +41,7 @@ def _named(case):
 
 
 WAITING = {name for names in NOT_YET.values() for name in names}
-PRESENT = [
-    case for case in CASES if not _named(case) & WAITING and case.id not in NOT_YET_OPTIONS
-]
+PRESENT = [case for case in CASES if not _named(case) & WAITING and case.id not in NOT_YET_OPTIONS]
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_sequential_without_a_shape_is_built_at_the_first_call():
     with pytest.raises(ValueError, match="expected a built layer to count weights of"):
         model.count_params()
     with pytest.raises(AttributeError, match="expected a functional or built Sequential model"):
-        model.output_shape  # noqa: B018
+        model.output_shape
     assert model(ones(3, 4)).shape == (3, 2)
     assert model.output_shape == (None, 2)
     assert paths(model.weights)[0] == "sequential/dense/kernel"
@@ -138,7 +138,9 @@ def test_sequential_of_layers_that_take_a_list_is_built_as_it_is_called():
 def test_functional_model_with_several_inputs_and_outputs():
     a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
     joined = layers.Concatenate()([a, b])
-    model = keras.Model([a, b], [layers.Dense(2, name="p")(joined), layers.Dense(1, name="q")(joined)])
+    model = keras.Model(
+        [a, b], [layers.Dense(2, name="p")(joined), layers.Dense(1, name="q")(joined)]
+    )
     p, q = model([ones(4, 2), ones(4, 3)])
     assert (p.shape, q.shape) == ((4, 2), (4, 1))
     assert model.input_shape == [(None, 2), (None, 3)]
@@ -212,7 +214,7 @@ def test_a_part_of_a_model_is_a_model():
     several = keras.Model(whole.inputs, [layer.output for layer in whole.layers[1:]])
     np.testing.assert_array_equal(several(x)[0], part(x))
     with pytest.raises(AttributeError, match="'Dense' object has no attribute 'output'"):
-        layers.Dense(2).output  # noqa: B018
+        layers.Dense(2).output
 
 
 def test_open_axes_and_the_batch_size_are_free():
@@ -245,7 +247,9 @@ def test_wrong_inputs_are_refused_by_name_and_shape():
         model([ones(2, 4), ones(2, 4)])
     with pytest.raises(ValueError, match=r"with 2 axes, got shape \(2, 3, 4\)"):
         model(ones(2, 3, 4))
-    with pytest.raises(ValueError, match="expected a tensor or an array for input 'input_layer.*', got 3.0"):
+    with pytest.raises(
+        ValueError, match="expected a tensor or an array for input 'input_layer.*', got 3.0"
+    ):
         mlp()(3.0)
 
 
@@ -312,7 +316,7 @@ def test_subclass_finds_layers_in_attributes_lists_and_dicts():
     assert model.count_params() == 5 * 4 + 4 + 2 * (4 * 4 + 4) + 4 * 2 + 2
     np.testing.assert_allclose(model(ones(3, 5), training=True), 2 * y)
     with pytest.raises(AttributeError, match="to ask for its inputs, got one whose inputs"):
-        model.inputs  # noqa: B018
+        model.inputs
 
 
 def test_subclass_is_built_for_a_shape():
@@ -430,7 +434,10 @@ def test_get_layer_finds_by_name_and_index():
 def test_frozen_layers_count_as_not_trainable():
     model = mlp()
     model.layers[0].trainable = False
-    assert paths(model.trainable_weights) == ["sequential/dense_1/kernel", "sequential/dense_1/bias"]
+    assert paths(model.trainable_weights) == [
+        "sequential/dense_1/kernel",
+        "sequential/dense_1/bias",
+    ]
     assert len(model.non_trainable_weights) == 2
     model.trainable = False
     assert model.trainable_weights == []
@@ -486,7 +493,9 @@ def test_summary_is_that_of_keras():
          layers.Dense(10)]
     )  # fmt: skip
     model.layers[0].trainable = False
-    assert printed(model, line_length=60) == """\
+    assert (
+        printed(model, line_length=60)
+        == """\
 Model: "sequential"
 ┏━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┓
 ┃ Layer (type)             ┃ Output Shape      ┃   Param # ┃
@@ -500,13 +509,16 @@ Model: "sequential"
  Trainable params: 5,130 (20.04 KB)
  Non-trainable params: 401,920 (1.53 MB)
 """
+    )
 
 
 def test_summary_of_a_graph_says_what_is_connected():
     a, b = keras.Input((4,), name="left"), keras.Input((4,), name="right")
     shared = layers.Dense(6, name="shared")
     model = keras.Model([a, b], layers.Concatenate()([shared(a), shared(b)]) * 2.0)
-    assert printed(model, line_length=76) == """\
+    assert (
+        printed(model, line_length=76)
+        == """\
 Model: "functional"
 ┏━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━┓
 ┃ Layer (type)        ┃ Output Shape      ┃    Param # ┃ Connected to      ┃
@@ -527,6 +539,7 @@ Model: "functional"
  Trainable params: 30 (120.00 B)
  Non-trainable params: 0 (0.00 B)
 """
+    )
 
 
 def test_summary_shows_nested_layers_shapes_and_optimizer():

@@ -121,21 +121,22 @@ _LONG = 256  # shorter axes are not worth slabs, longer ones lose digits in a pr
 
 def total(x: Array, axis: tuple[int, ...], keepdims: bool, dtype: np.dtype[Any]) -> Array:
     """Sum over ascending axes, in `dtype`."""
-    side_by_side = axis and axis[-1] - axis[0] < len(axis)
-    if not side_by_side or x.size < 2 * _LONG or not x.flags.c_contiguous:
-        return x.sum(axis=axis, keepdims=keepdims, dtype=dtype)  # type: ignore[no-any-return]
-    first, end = axis[0], axis[-1] + 1
-    parts = x.shape[:first], x.shape[first:end], x.shape[end:]
-    sums = _sum_middle(x.reshape([math.prod(part) for part in parts]), dtype)
-    return sums.reshape(reduced(x.shape, axis, keepdims))
+    if x.size >= 2 * _LONG and axis and x.flags.c_contiguous:
+        first, end = axis[0], axis[-1] + 1
+        length, after = math.prod(x.shape[first:end]), math.prod(x.shape[end:])
+        side_by_side = end - first == len(axis)
+        if side_by_side and (length >= _LONG if after > 1 else length <= _LONG):
+            sums = _sum_middle(x.reshape(-1, length, after), dtype)
+            return sums.reshape(reduced(x.shape, axis, keepdims))
+    return x.sum(axis=axis, keepdims=keepdims, dtype=dtype)  # type: ignore[no-any-return]
 
 
 def _sum_middle(x: Array, dtype: np.dtype[Any]) -> Array:
     """Sum over the second of three axes."""
     before, length, after = x.shape
-    if after == 1 and length <= _LONG and x.dtype == dtype and dtype.kind == "f":
-        return x.reshape(before, length) @ np.ones(length, dtype)  # type: ignore[no-any-return]
-    if after == 1 or length < _LONG:
+    if after == 1 and x.dtype == dtype and dtype.kind == "f":
+        return x.reshape(before, length) @ np.ones(length, dtype)
+    if length < 2 * _SLABS:
         return x.sum(axis=1, dtype=dtype)  # type: ignore[no-any-return]
     each, rest = divmod(length, _SLABS)
     slabs = x[:, : length - rest].reshape(before, _SLABS, each, after)

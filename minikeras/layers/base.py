@@ -247,7 +247,7 @@ class Layer(Tracked, Configurable):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         for layer in self._layers():
-            layer._trainable = bool(value)  # noqa: SLF001 - layers are friends
+            layer._trainable = bool(value)
             for variable in layer.own_variables():
                 variable.frozen = not value
 
@@ -437,8 +437,8 @@ class Layer(Tracked, Configurable):
         found = [
             loss
             for layer in self._layers()
-            if layer._losses_of_call == self._last_call  # noqa: SLF001
-            for loss in layer._losses  # noqa: SLF001
+            if layer._losses_of_call == self._last_call
+            for loss in layer._losses
             if state.inline or not isinstance(loss, SymbolicTensor)
         ]
         penalties = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]

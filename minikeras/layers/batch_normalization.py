@@ -7,7 +7,7 @@ from minikeras.core.spec import result_type
 from minikeras.layers.arguments import refuse_mask, weight
 from minikeras.layers.base import Layer
 from minikeras.layers.input_spec import InputSpec
-from minikeras.ops.define import one_axis
+from minikeras.ops.define import all_axes
 from minikeras.registry import get
 
 
@@ -102,7 +102,7 @@ def normalized_axes(layer: Any, axis: Any, input_shape: Any) -> tuple[int, ...]:
     """Return the axes to normalize, counted from the front, ascending; their lengths are known."""
     rank = len(input_shape)
     try:
-        axes = sorted({one_axis(a, rank) for a in ([axis] if isinstance(axis, int) else axis)})
+        axes = all_axes(axis, rank)
     except ValueError as error:
         raise ValueError(
             f"{type(layer).__name__} '{layer.name}': {error} The inputs have shape {input_shape}."
@@ -112,4 +112,4 @@ def normalized_axes(layer: Any, axis: Any, input_shape: Any) -> tuple[int, ...]:
             f"{type(layer).__name__} '{layer.name}': expected inputs with a known length of axis "
             f"{axis}, got shape {tuple(input_shape)}. Give it in Input(shape=...)."
         )
-    return tuple(axes)
+    return axes

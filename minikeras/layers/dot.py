@@ -34,7 +34,10 @@ class Dot(Layer):
     def call(self, inputs: Any) -> Any:
         first, second = self._checked(listed(self, inputs, least=2))
         pair = [self.axes] * 2 if isinstance(self.axes, int) else self.axes
-        one, other = self._axis(first, pair[0]), self._axis(second, pair[1])
+        one, other = (
+            one_axis(axis, x.ndim, f"Dot '{self.name}'")
+            for axis, x in zip(pair, (first, second), strict=True)
+        )
         if first.shape[one] != second.shape[other]:
             raise ValueError(
                 f"Dot '{self.name}': expected axis {pair[0]} of the first and {pair[1]} of the "
@@ -58,12 +61,6 @@ class Dot(Layer):
                 f"{[tuple(x.shape) for x in inputs]}."
             )
         return inputs
-
-    def _axis(self, x: Any, axis: int) -> int:
-        try:
-            return one_axis(axis, x.ndim)
-        except ValueError as error:
-            raise ValueError(f"Dot '{self.name}': {error}") from None
 
 
 def dot(inputs: Any, axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:

@@ -7,6 +7,7 @@ from minikeras.core.basic import astype
 from minikeras.losses import Loss
 from minikeras.metrics import Metric
 from minikeras.models.outputs import Outputs, free
+from minikeras.registry import snake_case
 
 
 class LossTracker(metrics.Mean):
@@ -30,6 +31,7 @@ class CompiledLoss:
         self._losses: list[Loss | None] = []
         self._factors: list[float] = []
         self._needed: list[bool] = []
+        self._trackers: list[LossTracker | None] = []
         self.metrics: list[Any] = []
 
     def _build(self, y: Any, y_pred: Any) -> Outputs:
@@ -43,14 +45,21 @@ class CompiledLoss:
         ]
         factors = outputs.spread("loss_weights", self._weights)
         self._factors = [1.0 if factor is None else float(factor) for factor in factors]
+        self._trackers = [None] * outputs.count
         if sum(self._needed) > 1:
-            labels: list[str] = []
-            for name, loss in zip(outputs.names, self._losses, strict=True):
-                if loss is not None:
-                    labels.append(free(f"{name or loss.name}_loss", labels))
-            self.metrics = [LossTracker(name=label) for label in labels]
+            for i in self._order(outputs, y_pred):
+                label = f"{outputs.names[i] or self._losses[i].name}_loss"  # type: ignore[union-attr]
+                self._trackers[i] = LossTracker(name=free(label, [m.name for m in self.metrics]))
+                self.metrics.append(self._trackers[i])
         self._outputs = outputs
         return outputs
+
+    def _order(self, outputs: Outputs, y_pred: Any) -> list[int]:
+        """Return the outputs with losses in Keras' order: of a dict's keys as they were given."""
+        if isinstance(y_pred, dict) and None not in outputs.names:
+            keys = self._given if isinstance(self._given, dict) else y_pred
+            return [i for i in map(outputs.names.index, keys) if self._needed[i]]
+        return [i for i, needs in enumerate(self._needed) if needs]
 
     def _targets(self, outputs: Outputs, y: Any) -> list[Any]:
         targets = outputs.matched("y", y, self._needed)
@@ -67,14 +76,14 @@ class CompiledLoss:
         targets = self._targets(outputs, y)
         predictions = outputs.flat(y_pred)
         weights = outputs.matched("sample_weight", sample_weight, self._needed)
-        trackers = iter(self.metrics)
         total = None
         for i, loss in enumerate(self._losses):
             if loss is None:
                 continue
             value = loss(targets[i], predictions[i], weights[i])
-            if self.metrics:
-                next(trackers).update_state(value, sample_weight=predictions[i].shape[0])
+            tracker = self._trackers[i]
+            if tracker is not None:
+                tracker.update_state(value, sample_weight=predictions[i].shape[0])
             value = value if self._factors[i] == 1.0 else value * self._factors[i]
             total = value if total is None else total + value
         return total
@@ -175,4 +184,7 @@ def _metric(identifier: Any, y: Any, y_pred: Any) -> Metric:
 
 
 def _name_of(function: Any) -> str:
-    return getattr(function, "name", None) or getattr(function, "__name__", None) or "metric"
+    """Return the name that Keras gives a function or callable object: `<lambda>` is `lambda`."""
+    if hasattr(function, "name"):
+        return str(function.name)
+    return snake_case(getattr(function, "__name__", type(function).__name__))

@@ -14,7 +14,6 @@ from minikeras.models.summary import print_summary
 from minikeras.models.trainer import Trainer
 from minikeras.tracking import remembered, unique
 
-
 _OF_GRAPH = {
     "input", "inputs", "input_shape", "output", "outputs", "output_shape", "output_names",
 }  # fmt: skip

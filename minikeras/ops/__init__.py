@@ -1,6 +1,7 @@
 """Everything that computes with tensors, under the names of `keras.ops`."""
 
-# fmt: off - lists of names, not code
+# Lists of names, not code:
+# fmt: off
 from minikeras.core.gradients import custom_gradient, stop_gradient
 from minikeras.ops import operators as _operators
 from minikeras.ops.activations import (

@@ -23,14 +23,7 @@ from minikeras.ops.depthwise import (
 )
 from minikeras.ops.patches import chunks, patches_of, pixels_of
 from minikeras.ops.repeating import repeat
-from minikeras.ops.windows import (
-    Window,
-    channels_last,
-    expect_shape,
-    is_same,
-    per_axis,
-    sliding,
-)
+from minikeras.ops.windows import Window, channels_last, expect_shape, is_same, per_axis, sliding
 
 # ---- forward -------------------------------------------------------------------------------------
 
@@ -102,59 +95,56 @@ def _input_gradient(g: Array, kernel: Array, window: Window) -> Array:
 # ---- the three primitives ------------------------------------------------------------------------
 
 
-def _output_spec(x: Spec, kernel: Spec, window: Window) -> Spec:
-    channels, filters = x.shape[-1], kernel.shape[-1]
-    expect_shape("inputs", x.shape, (x.shape[0], *window.size, channels))
-    expect_shape("a kernel", kernel.shape, (*window.kernel, channels // window.groups, filters))
-    return Spec((x.shape[0], *window.outputs, filters), x.dtype)
+_WORDS = {"x": "inputs", "kernel": "a kernel", "grads": "a gradient"}
 
 
-def _input_spec(g: Spec, kernel: Spec, window: Window) -> Spec:
-    *_, depth, filters = kernel.shape
-    expect_shape("a gradient", g.shape, (g.shape[0], *window.outputs, filters))
-    expect_shape("a kernel", kernel.shape, (*window.kernel, depth, filters))
-    return Spec((g.shape[0], *window.size, depth * window.groups), g.dtype)
+def _one_of_three(name: str, arguments: tuple[str, str], forward: Any, vjps: Any) -> Primitive:
+    """Make the primitive that computes the third of inputs, kernel and result from two of them."""
+
+    def spec(first: Spec, second: Spec, window: Window) -> Spec:
+        given = dict(zip(arguments, (first.shape, second.shape), strict=True))
+        x, kernel, grads = (given.get(name, ()) for name in _WORDS)
+        channels = x[-1] if x else kernel[-2] * window.groups
+        filters = (kernel or grads)[-1]
+        shapes = {
+            "x": ((x or grads)[0], *window.size, channels),
+            "kernel": (*window.kernel, channels // window.groups, filters),
+            "grads": ((x or grads)[0], *window.outputs, filters),
+        }
+        for argument, shape in given.items():
+            expect_shape(_WORDS[argument], shape, shapes.pop(argument))
+        (missing,) = shapes.values()
+        return Spec(missing, first.dtype)
+
+    return Primitive(name, forward, spec, vjps, arguments=arguments, prepare=promoted)
 
 
-def _kernel_spec(x: Spec, g: Spec, window: Window) -> Spec:
-    batch, channels, filters = x.shape[0], x.shape[-1], g.shape[-1]
-    expect_shape("inputs", x.shape, (batch, *window.size, channels))
-    expect_shape("a gradient", g.shape, (batch, *window.outputs, filters))
-    return Spec((*window.kernel, channels // window.groups, filters), x.dtype)
-
-
-_conv: Primitive = Primitive(
+_conv: Primitive = _one_of_three(
     "conv",
+    ("x", "kernel"),
     _output,
-    _output_spec,
-    vjps=(
+    (
         lambda g, kernel, window: _conv_input_gradient(g, kernel, window=window),
         lambda g, x, window: _conv_kernel_gradient(x, g, window=window),
     ),
-    arguments=("x", "kernel"),
-    prepare=promoted,
 )
-_conv_input_gradient: Primitive = Primitive(
+_conv_input_gradient: Primitive = _one_of_three(
     "conv_input_gradient",
+    ("grads", "kernel"),
     _input_gradient,
-    _input_spec,
-    vjps=(
+    (
         lambda g, kernel, window: _conv(g, kernel, window=window),
         lambda g, grads, window: _conv_kernel_gradient(g, grads, window=window),
     ),
-    arguments=("grads", "kernel"),
-    prepare=promoted,
 )
-_conv_kernel_gradient: Primitive = Primitive(
+_conv_kernel_gradient: Primitive = _one_of_three(
     "conv_kernel_gradient",
+    ("x", "grads"),
     _kernel_gradient,
-    _kernel_spec,
-    vjps=(
+    (
         lambda g, grads, window: _conv_input_gradient(grads, g, window=window),
         lambda g, x, window: _conv(x, g, window=window),
     ),
-    arguments=("x", "grads"),
-    prepare=promoted,
 )
 
 # ---- public --------------------------------------------------------------------------------------

@@ -9,13 +9,7 @@ from minikeras.core.basic import astype, floating, numpy_dtype, reshape
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array, as_tensor
-from minikeras.ops.activations import (
-    _log_softmax,
-    _softmax,
-    sigmoid,
-    softmax_of,
-    softmax_rule,
-)
+from minikeras.ops.activations import _log_softmax, _softmax, sigmoid, softmax_of, softmax_rule
 from minikeras.ops.define import all_axes, binary, composite, quiet
 from minikeras.ops.elementwise import clip, log
 from minikeras.ops.reduction import sum

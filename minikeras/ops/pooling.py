@@ -5,23 +5,17 @@ that hold one position of every window: a `k * k` window costs `2 * k` passes an
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minikeras.core.basic import floating
-from minikeras.core.dispatch import Primitive
+from minikeras.core.dispatch import Primitive, as_tensors
 from minikeras.core.spec import Spec
-from minikeras.core.tensor import Array, as_tensor
-from minikeras.ops.define import composite, quiet
-from minikeras.ops.windows import (
-    Window,
-    channels_last,
-    expect_shape,
-    padded,
-    per_axis,
-    sliding,
-)
+from minikeras.core.tensor import Array
+from minikeras.ops.define import composite, named, quiet
+from minikeras.ops.windows import Window, channels_last, expect_shape, padded, per_axis, sliding
 
 
 def _reduced(ufunc: Any, x: Array, window: Window, padding: float) -> Array:
@@ -203,43 +197,39 @@ _average_pool_gradient: Primitive = Primitive(
 # ---- public --------------------------------------------------------------------------------------
 
 
-def _pool(
-    who: str, op: Primitive, x: Any, sizes: tuple[Any, Any], padding: str, data_format: str | None
-) -> Any:
-    x, back = channels_last(who, x, data_format)
-    pool = per_axis(who, "pool_size", sizes[0], len(x.shape) - 2)
-    strides = pool if sizes[1] is None else sizes[1]
-    window = sliding(who, tuple(x.shape[1:-1]), pool, strides, padding)
-    return back(op(x, window=window))
+def _pool(name: str, op: Primitive, prepare: Callable[[Any], list[Any]], doc: str) -> Any:
+    def call(
+        inputs: Any,
+        pool_size: Any,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+    ) -> Any:
+        (x,) = prepare([inputs])
+        x, back = channels_last(name, x, data_format)
+        pool = per_axis(name, "pool_size", pool_size, len(x.shape) - 2)
+        strides = pool if strides is None else strides
+        window = sliding(name, tuple(x.shape[1:-1]), pool, strides, padding)
+        return back(op(x, window=window))
+
+    return composite(named(call, name, doc))
 
 
-@composite
-def max_pool(
-    inputs: Any,
-    pool_size: Any,
-    strides: Any = None,
-    padding: str = "valid",
-    data_format: str | None = None,
-) -> Any:
+max_pool = _pool(
+    "max_pool",
+    _max_pool,
+    as_tensors,
     """Take the largest value of each window; windows stand side by side unless `strides` is given.
 
     The gradient goes to the first position, in row-major order, that holds the largest value.
-    """
-    x = as_tensor(inputs)
-    return _pool("max_pool", _max_pool, x, (pool_size, strides), padding, data_format)
-
-
-@composite
-def average_pool(
-    inputs: Any,
-    pool_size: Any,
-    strides: Any = None,
-    padding: str = "valid",
-    data_format: str | None = None,
-) -> Any:
+    """,
+)
+average_pool = _pool(
+    "average_pool",
+    _average_pool,
+    floating,
     """Take the mean of each window; with padding `"same"` only of what lies inside the image.
 
     Integers are taken as `floatx()`.
-    """
-    (x,) = floating([inputs])
-    return _pool("average_pool", _average_pool, x, (pool_size, strides), padding, data_format)
+    """,
+)

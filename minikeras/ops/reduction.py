@@ -208,7 +208,7 @@ def _log_sum(x: Array, axis: tuple[int, ...], keepdims: bool, dtype: np.dtype[An
     x = x.astype(dtype, copy=False)
     top = np.max(x, axis=axis, keepdims=True, initial=-math.inf)
     top = np.where(np.isfinite(top), top, 0)  # inf - inf would be NaN
-    logarithm = np.log(np.add.reduce(np.exp(x - top), axis=axis, keepdims=True)) + top
+    logarithm = np.log(total(np.exp(x - top), axis, True, dtype)) + top
     return logarithm.reshape(reduced(x.shape, axis, keepdims))
 
 

@@ -12,16 +12,7 @@ from minikeras.core.spec import Spec, reduced
 from minikeras.core.tensor import Array, as_tensor
 from minikeras.ops.cumulative import as_rows
 from minikeras.ops.define import INT32, all_axes, composite, named, quiet
-from minikeras.ops.elementwise import (
-    ceil,
-    equal,
-    floor,
-    isnan,
-    logical_not,
-    maximum,
-    sqrt,
-    where,
-)
+from minikeras.ops.elementwise import ceil, equal, floor, isnan, logical_not, maximum, sqrt, where
 from minikeras.ops.elementwise import round as round_
 from minikeras.ops.indexing import getitem
 from minikeras.ops.reduction import (
