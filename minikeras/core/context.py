@@ -3,10 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from minikeras.core.variable import Variable
+from typing import Any, Self
 
 
 class _State(threading.local):
@@ -36,20 +33,20 @@ class VariableScope:
     Variables symbolic values and finds in `assigned` which ones a function changed.
     """
 
-    def __init__(self, values: list[tuple["Variable", Any]] | None = None) -> None:
-        self.assigned: dict[int, tuple[Variable, Any]] = {}
+    def __init__(self, values: list[tuple[Any, Any]] | None = None) -> None:
+        self.assigned: dict[int, tuple[Any, Any]] = {}
         for variable, value in values or []:
             self.assigned[variable.key] = (variable, value)
         self._outer: VariableScope | None = None
 
-    def read(self, variable: "Variable") -> Any:
+    def read(self, variable: Any) -> Any:
         """Return the value that `variable` has inside this scope."""
         found = self.assigned.get(variable.key)
         if found is not None:
             return found[1]
         return self._outer.read(variable) if self._outer is not None else variable.stored
 
-    def assign(self, variable: "Variable", value: Any) -> None:
+    def assign(self, variable: Any, value: Any) -> None:
         """Give `variable` another value inside this scope only."""
         self.assigned[variable.key] = (variable, value)
 

@@ -3,10 +3,11 @@
 from typing import Any, Self
 
 from minikeras import tree
+from minikeras.core.backward import pull
 from minikeras.core.basic import add, filled
 from minikeras.core.context import overridden, state
 from minikeras.core.dispatch import Node
-from minikeras.core.tape import GradientTape, UnconnectedGradients, _checked, _pull
+from minikeras.core.tape import GradientTape, UnconnectedGradients, checked
 from minikeras.core.tensor import as_tensor
 from minikeras.core.variable import Variable
 
@@ -72,7 +73,7 @@ class ForwardAccumulator:
             pulled: dict[int, Any] = {}
             with GradientTape(persistent=True) as tape:
                 tape.watch(seeds)
-                _pull(node, list(seeds), pulled, live)
+                pull(node, list(seeds), pulled, live)
             for output, seed in zip(node.outputs, seeds, strict=True):
                 parts = [
                     tape.gradient(pull, seed, output_gradients=[self._tangents[key]])
@@ -88,7 +89,7 @@ class ForwardAccumulator:
         unconnected_gradients: UnconnectedGradients | str = UnconnectedGradients.NONE,
     ) -> Any:
         """Return the tangents of `primals`, packed alike; None or zeros where there is none."""
-        zero = UnconnectedGradients(_checked(unconnected_gradients)) is UnconnectedGradients.ZERO
+        zero = UnconnectedGradients(checked(unconnected_gradients)) is UnconnectedGradients.ZERO
 
         def tangent(target: Any) -> Any:
             tensor = target.stored if isinstance(target, Variable) else target

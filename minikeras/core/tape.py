@@ -3,16 +3,17 @@
 import contextlib
 import enum
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 
 from minikeras import tree
-from minikeras.core.basic import add, filled, numpy_dtype, reshape, stack, sum_to
+from minikeras.core.backward import added, backward
+from minikeras.core.basic import add, filled, numpy_dtype, reshape, stack
 from minikeras.core.context import state
 from minikeras.core.dispatch import Node
-from minikeras.core.tensor import EagerTensor, IndexedSlices, Tensor, as_tensor
+from minikeras.core.tensor import EagerTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
 
 logger = logging.getLogger("minikeras")
@@ -45,68 +46,6 @@ class UnconnectedGradients(enum.Enum):
 
     NONE = "none"
     ZERO = "zero"
-
-
-def backward(nodes: Sequence[Node], grads: dict[int, Any], sources: set[int]) -> dict[int, Any]:
-    """Walk `nodes` from last to first, turning gradients of outputs into gradients of inputs.
-
-    Args:
-        nodes: the record, in the order in which it was made.
-        grads: gradient by key, of the targets; is used up.
-        sources: the keys whose gradients are wanted. Only paths that lead there are followed.
-
-    Returns:
-        gradient by key, of the sources that the targets depend on.
-    """
-    reached = set(sources)
-    path = []
-    for node in nodes:
-        for tensor in node.inputs:
-            if tensor.key in reached:
-                for output in node.outputs:
-                    reached.add(output.key)
-                path.append(node)
-                break
-    for node in reversed(path):
-        found = [
-            grads.get(output.key) if output.key in sources else grads.pop(output.key, None)
-            for output in node.outputs
-        ]
-        if any(g is not None for g in found):
-            _pull(node, found, grads, reached)
-    return grads
-
-
-def _pull(node: Node, found: list[Any], grads: dict[int, Any], reached: set[int]) -> None:
-    """Add to `grads` what the vjp rules of one node give for its inputs."""
-    op = node.op
-    if op.multiple:
-        y: Any = node.outputs
-        g: Any = [filled(out, 0) if g is None else g for g, out in zip(found, y, strict=True)]
-    else:
-        y, g = node.outputs[0], found[0]
-        g = g.dense() if type(g) is IndexedSlices else g
-    if op.variadic:
-        pulled = op.rules[0](node, g, y)
-    for i, tensor in enumerate(node.inputs):
-        if tensor.key not in reached or numpy_dtype(tensor).kind != "f":
-            continue
-        if op.variadic:
-            grad = pulled[i]
-        else:
-            rule = op.rules[i]
-            grad = rule and rule(node, g, y)
-        if grad is None:
-            continue
-        if tuple(grad.shape) != tuple(tensor.shape):
-            grad = sum_to(grad, shape=tuple(tensor.shape))
-        before = grads.get(tensor.key)
-        grads[tensor.key] = grad if before is None else _sum(before, grad)
-
-
-def _sum(a: Any, b: Any) -> Any:
-    sparse = isinstance(a, IndexedSlices) and isinstance(b, IndexedSlices)
-    return a + b if sparse else add(a, b)
 
 
 class GradientTape:
@@ -255,7 +194,7 @@ class GradientTape:
 
         Raises `RuntimeError` on the second use of a tape that is not persistent.
         """
-        nothing = UnconnectedGradients(_checked(unconnected_gradients))
+        nothing = UnconnectedGradients(checked(unconnected_gradients))
         targets = self._flat("target", target)
         flat = self._flat("sources", sources)
         grads: dict[int, Any] = {}
@@ -318,7 +257,7 @@ class GradientTape:
             parts = [found[key] for key in sorted(wanted) if key in found]
             answer = parts[0] if parts else None
             for part in parts[1:]:
-                answer = _sum(answer, part)
+                answer = added(answer, part)
             if answer is None and nothing is UnconnectedGradients.ZERO:
                 answer = filled(source, 0)
             answers.append(answer)
@@ -337,7 +276,7 @@ class GradientTape:
         The answers have shape `target.shape + source.shape` and are packed like `sources`. The last
         two arguments are TensorFlow's; rows are computed one after the other here.
         """
-        nothing = UnconnectedGradients(_checked(unconnected_gradients))
+        nothing = UnconnectedGradients(checked(unconnected_gradients))
         (tensor,) = self._flat("target", target)
         flat = self._flat("sources", sources)
         with self._differentiating() as nodes:
@@ -364,7 +303,7 @@ class GradientTape:
 
         Row i of `target` must depend on row i of `source` only. Unconnected gives zeros.
         """
-        _checked(unconnected_gradients)
+        checked(unconnected_gradients)
         (tensor,), (leaf,) = self._flat("target", target), self._flat("source", source)
         shape, source_shape = tuple(tensor.shape), tuple(leaf.shape)
         for each in (shape, source_shape):
@@ -385,7 +324,8 @@ class GradientTape:
         return reshape(stack(*columns, axis=1), shape=(*shape, *source_shape[1:]))
 
 
-def _checked(unconnected: Any) -> Any:
+def checked(unconnected: Any) -> Any:
+    """Return `unconnected`; raise `ValueError` for what is no `unconnected_gradients`."""
     values = [member.value for member in UnconnectedGradients]
     if isinstance(unconnected, UnconnectedGradients) or unconnected in values:
         return unconnected

@@ -1,14 +1,11 @@
 """Define what a tensor is: one that holds an array, one that only has a shape, sparse rows."""
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minikeras.core.spec import DTYPES, DType, TensorShape, as_dtype
-
-if TYPE_CHECKING:
-    from minikeras.core.dispatch import Node
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -184,7 +181,7 @@ class SymbolicTensor(Tensor):
         self._dtype = dtype
         self.key = next_key() if key is None else key
         self.name = name
-        self.node: Node | None = None
+        self.node: Any = None
 
     @property
     def shape(self) -> TensorShape:
