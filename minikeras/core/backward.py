@@ -29,11 +29,9 @@ def backward(nodes: Sequence[Node], grads: dict[int, Any], sources: set[int]) ->
                 path.append(node)
                 break
     for node in reversed(path):
-        found = [
-            grads.get(output.key) if output.key in sources else grads.pop(output.key, None)
-            for output in node.outputs
-        ]
-        if any(g is not None for g in found):
+        keys = [output.key for output in node.outputs]
+        found = [grads.get(key) if key in sources else grads.pop(key, None) for key in keys]
+        if len(found) > 1 or found[0] is not None:
             pull(node, found, grads, reached)
     return grads
 
@@ -41,6 +39,8 @@ def backward(nodes: Sequence[Node], grads: dict[int, Any], sources: set[int]) ->
 def pull(node: Node, found: list[Any], grads: dict[int, Any], reached: set[int]) -> None:
     """Add to `grads` what the vjp rules of one node give for its inputs."""
     op = node.op
+    if all(g is None for g in found):
+        return
     if op.multiple:
         y: Any = node.outputs
         g: Any = [filled(out, 0) if g is None else g for g, out in zip(found, y, strict=True)]
@@ -59,8 +59,8 @@ def pull(node: Node, found: list[Any], grads: dict[int, Any], reached: set[int])
             grad = rule and rule(node, g, y)
         if grad is None:
             continue
-        if tuple(grad.shape) != tuple(tensor.shape):
-            grad = sum_to(grad, shape=tuple(tensor.shape))
+        if grad.plain_shape != tensor.plain_shape:
+            grad = sum_to(grad, shape=tensor.plain_shape)
         before = grads.get(tensor.key)
         grads[tensor.key] = grad if before is None else added(before, grad)
 

@@ -10,6 +10,7 @@ import numpy as np
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec, as_dtype, broadcast, promote, reduced, weak
 from minikeras.core.tensor import Array, EagerTensor, as_tensor
+from minikeras.core.variable import Variable
 
 
 def numpy_dtype(tensor: Any) -> np.dtype[Any]:
@@ -35,12 +36,17 @@ def promoted(inputs: Sequence[Any]) -> list[Any]:
     """Turn inputs into tensors of their common dtype; Python numbers adopt it."""
     if len(inputs) == 2:  # by far the most frequent case
         a, b = inputs
+        a = a.value if isinstance(a, Variable) else a
+        b = b.value if isinstance(b, Variable) else b
         if type(a) is EagerTensor:
             dtype = a.array.dtype
             if type(b) is EagerTensor and b.array.dtype is dtype:
-                return inputs  # type: ignore[return-value]
-            if type(b) is float and dtype.kind == "f":
+                return [a, b]
+            if dtype.kind == "f" and type(b) in _NUMBERS:
                 return [a, EagerTensor(np.asarray(b, dtype))]
+        elif type(b) is EagerTensor and type(a) in _NUMBERS and b.array.dtype.kind == "f":
+            return [EagerTensor(np.asarray(a, b.array.dtype)), b]
+        inputs = (a, b)
     tensors = [x if type(x) in _NUMBERS else as_tensor(x) for x in inputs]
     strong = [numpy_dtype(x) for x in tensors if type(x) not in _NUMBERS]
     if not strong:
@@ -145,6 +151,8 @@ def _sum_middle(x: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def _sum_to(x: Array, shape: tuple[int, ...]) -> Array:
+    if not shape:
+        return np.asarray(x.sum(dtype=accumulator(x.dtype)), x.dtype)
     extra = x.ndim - len(shape)
     kept = (i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
     y = total(x, (*range(extra), *kept), False, accumulator(x.dtype))

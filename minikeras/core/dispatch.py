@@ -61,7 +61,7 @@ class Rule:
     Whatever no rule of a primitive names, the tape does not keep alive.
     """
 
-    __slots__ = ("function", "needs")
+    __slots__ = ("function", "needs", "only_g")
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[str, ...]) -> None:
         self.function = function
@@ -75,8 +75,11 @@ class Rule:
                 self.needs.append(("spec" if plain != name else "input", arguments.index(plain)))
             else:
                 self.needs.append(("param", name))
+        self.only_g = self.needs == [("g", None)]
 
     def __call__(self, node: Node, g: Any, y: Any) -> Any:
+        if self.only_g:
+            return self.function(g)
         values = []
         for kind, which in self.needs:
             if kind == "g":
@@ -130,20 +133,23 @@ class Primitive:
         needs = [need for rule in self.rules or () if rule for need in rule.needs]
         self._keeps = {which for kind, which in needs if kind == "input"}
         self._keeps_output = ("y", None) in needs
+        self._arity = 0 if variadic else len(arguments)
 
     def __repr__(self) -> str:
         return f"<Primitive {self.name}>"
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """Apply this op to tensors, or to what becomes tensors, and record it."""
-        if len(inputs) < len(self.arguments) and not self.variadic:
+        if len(inputs) < self._arity:
             inputs, params = self._named(inputs, params)
         tensors = self.prepare(inputs)
+        arrays = []
         for tensor in tensors:
             if type(tensor) is not EagerTensor:
                 return self._symbolic(tensors, params)
+            arrays.append(tensor.array)
         try:
-            result = self.forward(*[tensor.array for tensor in tensors], **params)
+            result = self.forward(*arrays, **params)
         except (ValueError, IndexError, TypeError) as error:
             self._explain(tensors, params, error)
             raise
@@ -185,6 +191,8 @@ class Primitive:
 
     def _node(self, inputs: Sequence[Any], params: dict[str, Any], outputs: Any) -> Node:
         """Make a node that keeps no array alive which no rule needs."""
+        if all(map(_is_small, inputs)) and all(map(_is_small, outputs)):
+            return Node(self, inputs, params, outputs)
         if self.variadic:
             kept = inputs if self._keeps else [_slim(tensor) for tensor in inputs]
         else:
@@ -225,9 +233,13 @@ def as_tensors(inputs: Sequence[Any]) -> list[Any]:
     return [x if type(x) is EagerTensor else as_tensor(x) for x in inputs]
 
 
+def _is_small(tensor: Any) -> bool:
+    return type(tensor) is not EagerTensor or tensor.array.nbytes <= _SMALL
+
+
 def _slim(tensor: Any) -> Tensor:
     """Return a stand-in with the same key, shape and dtype, or the tensor if it is small."""
-    if type(tensor) is not EagerTensor or tensor.array.nbytes <= _SMALL:
+    if _is_small(tensor):
         return tensor  # type: ignore[no-any-return]
     return SymbolicTensor(tensor.array.shape, tensor.array.dtype, key=tensor.key)
 

@@ -89,7 +89,7 @@ class ForwardAccumulator:
         unconnected_gradients: UnconnectedGradients | str = UnconnectedGradients.NONE,
     ) -> Any:
         """Return the tangents of `primals`, packed alike; None or zeros where there is none."""
-        zero = UnconnectedGradients(checked(unconnected_gradients)) is UnconnectedGradients.ZERO
+        zero = checked(unconnected_gradients) is UnconnectedGradients.ZERO
 
         def tangent(target: Any) -> Any:
             tensor = target.stored if isinstance(target, Variable) else target

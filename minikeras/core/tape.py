@@ -105,10 +105,13 @@ class GradientTape:
 
     def record(self, node: Node) -> None:
         """Append a node one of whose inputs is live."""
-        outputs = [out.key for out in node.outputs if numpy_dtype(out).kind == "f"]
-        if outputs:
+        differentiable = False
+        for output in node.outputs:
+            if numpy_dtype(output).kind == "f":
+                self.live.add(output.key)
+                differentiable = True
+        if differentiable:
             self._nodes.append(node)  # type: ignore[union-attr]
-            self.live.update(outputs)
 
     def read(self, variable: Variable, value: Any) -> None:
         """Take note that `variable` was read and that `value` came out."""
@@ -194,22 +197,22 @@ class GradientTape:
 
         Raises `RuntimeError` on the second use of a tape that is not persistent.
         """
-        nothing = UnconnectedGradients(checked(unconnected_gradients))
+        nothing = checked(unconnected_gradients)
         targets = self._flat("target", target)
         flat = self._flat("sources", sources)
         grads: dict[int, Any] = {}
         factors = _factors(targets, output_gradients)
-        with self._differentiating() as nodes:
-            for tensor, factor in zip(targets, factors, strict=True):
-                if tensor.dtype.is_floating:
-                    before = grads.get(tensor.key)
-                    grads[tensor.key] = factor if before is None else add(before, factor)
-            found = self._gradients(nodes, grads, flat, nothing)
+        nodes = self._lend()
+        for tensor, factor in zip(targets, factors, strict=True):
+            if numpy_dtype(tensor).kind == "f":
+                before = grads.get(tensor.key)
+                grads[tensor.key] = factor if before is None else add(before, factor)
+        found = self._gradients(nodes, grads, flat, nothing)
+        self._use_up()
         return tree.pack_sequence_as(sources, found)
 
-    @contextlib.contextmanager
-    def _differentiating(self) -> Iterator[list[Node]]:
-        """Lend the record; use it up afterwards unless the tape is persistent."""
+    def _lend(self) -> list[Node]:
+        """Return the nodes recorded so far, and stop recording unless the tape is persistent."""
         if self._nodes is None:
             raise RuntimeError(_USED if self._entered else _NEVER)
         if self._recording:
@@ -217,7 +220,10 @@ class GradientTape:
                 _warn(_SLOW, times=1)
             else:
                 self._pop()
-        yield list(self._nodes)
+        return list(self._nodes)
+
+    def _use_up(self) -> None:
+        """Forget the record unless the tape is persistent."""
         if not self._persistent:
             self._nodes, self.live = None, set()
 
@@ -276,14 +282,15 @@ class GradientTape:
         The answers have shape `target.shape + source.shape` and are packed like `sources`. The last
         two arguments are TensorFlow's; rows are computed one after the other here.
         """
-        nothing = UnconnectedGradients(checked(unconnected_gradients))
+        nothing = checked(unconnected_gradients)
         (tensor,) = self._flat("target", target)
         flat = self._flat("sources", sources)
-        with self._differentiating() as nodes:
-            rows = [
-                self._gradients(nodes, {tensor.key: unit}, flat, nothing)
-                for unit in _units(tuple(tensor.shape), numpy_dtype(tensor))
-            ]
+        nodes = self._lend()
+        rows = [
+            self._gradients(nodes, {tensor.key: unit}, flat, nothing)
+            for unit in _units(tuple(tensor.shape), numpy_dtype(tensor))
+        ]
+        self._use_up()
         shape = tuple(tensor.shape)
         answers = [
             _stacked([row[i] for row in rows], (*shape, *source.shape), source)
@@ -314,28 +321,34 @@ class GradientTape:
                 f"Need first dimension of target shape ({shape}) and source shape "
                 f"({source_shape}) to match."
             )
-        with self._differentiating() as nodes:
-            columns = [
-                self._gradients(nodes, {tensor.key: unit}, [leaf], UnconnectedGradients.ZERO)[0]
-                for unit in _units(shape[1:], numpy_dtype(tensor), batch=shape[0])
-            ]
+        nodes = self._lend()
+        columns = [
+            self._gradients(nodes, {tensor.key: unit}, [leaf], UnconnectedGradients.ZERO)[0]
+            for unit in _units(shape[1:], numpy_dtype(tensor), batch=shape[0])
+        ]
+        self._use_up()
         if not columns:
             return EagerTensor(np.zeros((*shape, *source_shape[1:]), numpy_dtype(leaf)))
         return reshape(stack(*columns, axis=1), shape=(*shape, *source_shape[1:]))
 
 
-def checked(unconnected: Any) -> Any:
-    """Return `unconnected`; raise `ValueError` for what is no `unconnected_gradients`."""
-    values = [member.value for member in UnconnectedGradients]
-    if isinstance(unconnected, UnconnectedGradients) or unconnected in values:
+def checked(unconnected: Any) -> UnconnectedGradients:
+    """Return the member that is meant; raise `ValueError` for what is none."""
+    if isinstance(unconnected, UnconnectedGradients):
         return unconnected
+    if unconnected in [member.value for member in UnconnectedGradients]:
+        return UnconnectedGradients(unconnected)
     raise ValueError(f"Unknown value for unconnected_gradients: {unconnected!r}")
+
+
+def _ones(like: Any) -> EagerTensor:
+    return EagerTensor(np.ones(like.plain_shape, numpy_dtype(like)))
 
 
 def _factors(targets: list[Any], output_gradients: Any) -> list[Any]:
     """Return one gradient per target: ones, or what the caller gave, broadcast."""
     if output_gradients is None:
-        return [filled(tensor, 1) if tensor.dtype.is_floating else None for tensor in targets]
+        return [_ones(t) if numpy_dtype(t).kind == "f" else None for t in targets]
     given = (
         [output_gradients]
         if isinstance(output_gradients, (Tensor, Variable, np.ndarray))
@@ -346,7 +359,7 @@ def _factors(targets: list[Any], output_gradients: Any) -> list[Any]:
             f"output_gradients: expected {len(targets)}, one per target, got {len(given)}."
         )
     return [
-        filled(tensor, 1) if factor is None else _broadcast(as_tensor(factor, tensor.dtype), tensor)
+        _ones(tensor) if factor is None else _broadcast(as_tensor(factor, tensor.dtype), tensor)
         for tensor, factor in zip(targets, given, strict=True)
     ]
 
@@ -363,7 +376,7 @@ def _broadcast(factor: Any, target: Any) -> Any:
             f"output_gradients: expected a shape that broadcasts to the target's "
             f"{tuple(target.shape)}, got {tuple(factor.shape)}."
         )
-    return factor * filled(target, 1)
+    return factor * _ones(target)
 
 
 def _units(shape: tuple[int, ...], dtype: Any, batch: int | None = None) -> Iterator[EagerTensor]:

@@ -31,6 +31,11 @@ class Tensor:
         raise NotImplementedError
 
     @property
+    def plain_shape(self) -> tuple[Any, ...]:
+        """`shape` as a plain tuple, which is quicker to have."""
+        raise NotImplementedError
+
+    @property
     def dtype(self) -> DType:
         """The type of the elements."""
         raise NotImplementedError
@@ -91,6 +96,11 @@ class EagerTensor(Tensor):
     @property
     def shape(self) -> TensorShape:
         return TensorShape(self.array.shape)
+
+    @property
+    def plain_shape(self) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self.array.shape
+        return shape
 
     @property
     def dtype(self) -> DType:
@@ -188,6 +198,10 @@ class SymbolicTensor(Tensor):
         return TensorShape(self._shape)
 
     @property
+    def plain_shape(self) -> tuple[Any, ...]:
+        return self._shape
+
+    @property
     def dtype(self) -> DType:
         return DTYPES[self._dtype]
 
@@ -240,6 +254,10 @@ class IndexedSlices(Tensor):
     @property
     def shape(self) -> TensorShape:
         return TensorShape(self.dense_shape)
+
+    @property
+    def plain_shape(self) -> tuple[Any, ...]:
+        return self.dense_shape
 
     @property
     def dtype(self) -> DType:

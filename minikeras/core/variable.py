@@ -131,22 +131,24 @@ class Variable:
         the value before do not change.
         """
         if type(value) is not SymbolicTensor:
+            if type(value) is not EagerTensor or value.array.dtype != self.stored.array.dtype:
+                value = as_tensor(value, self.stored.dtype)
             # A tensor of its own: state does not carry gradients from what was assigned.
-            value = EagerTensor(as_tensor(value, self.stored.dtype).array)
-        self._check(value)
+            value = EagerTensor(value.array)
+        if value.plain_shape != self.stored.plain_shape:
+            raise self._misshapen(value)
         if state.scope is None:
             self.stored = value
         else:
             state.scope.assign(self, value)
         return self
 
-    def _check(self, value: Tensor) -> None:
-        if tuple(value.shape) != tuple(self.stored.shape):
-            raise ValueError(
-                f"Cannot assign value to variable '{self.name}': Shape mismatch. The variable "
-                f"shape {tuple(self.stored.shape)}, and the assigned value shape "
-                f"{tuple(value.shape)} are incompatible."
-            )
+    def _misshapen(self, value: Tensor) -> ValueError:
+        return ValueError(
+            f"Cannot assign value to variable '{self.name}': Shape mismatch. The variable shape "
+            f"{self.stored.plain_shape}, and the assigned value shape {value.plain_shape} are "
+            "incompatible."
+        )
 
     def assign_add(self, delta: Any, read_value: bool = True) -> "Variable":
         """Add `delta` to the value."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from minikeras import tree
 from minikeras.callbacks import CallbackList
-from minikeras.core.context import VariableScope
+from minikeras.core.context import VariableScope, state
 from minikeras.core.tensor import EagerTensor
 from minikeras.models.batches import Batch, pack_x_y_sample_weight
 from minikeras.models.epochs import Epochs
@@ -114,9 +114,17 @@ def _steps(
 
 
 def attempt(step: Callable[[Any], Any], data: Any) -> Any:
-    """Do a step as a whole or not at all: Variables change in one go after it went well."""
-    with VariableScope() as scope:
-        results = step(data)
+    """Do a step as a whole or not at all: Variables change in one go after it went well.
+
+    An interrupt may come between any two instructions, so that what tapes and layers set for the
+    length of a call is put back here once more.
+    """
+    before = {name: getattr(state, name) for name in type(state).__annotations__}
+    try:
+        with VariableScope() as scope:
+            results = step(data)
+    finally:
+        vars(state).update(before)
     if scope.assigned:
         commit(scope)
     return results

@@ -5,16 +5,19 @@ from typing import Any
 
 import numpy as np
 
+from minikeras.core.basic import numpy_dtype
 from minikeras.core.tensor import EagerTensor, IndexedSlices, Tensor, as_tensor
 from minikeras.core.variable import Variable
 from minikeras.ops import elementwise, gathering, indexing, products
 
+_OPERANDS = (Tensor, Variable, int, float, list, tuple)
+
 
 def _adopt(tensor: Any, other: Any) -> Any:
     """Give a NumPy operand the dtype of the floating tensor it meets, as TensorFlow does."""
-    if isinstance(other, (np.ndarray, np.generic)) and other.dtype.kind == "f":
-        dtype = np.dtype(tensor.dtype.name)
-        return as_tensor(other, dtype) if dtype.kind == "f" else other
+    if isinstance(other, (np.ndarray, np.generic)) and other.dtype.kind in "fiub":
+        dtype = numpy_dtype(tensor.stored if isinstance(tensor, Variable) else tensor)
+        return EagerTensor(np.array(other, dtype)) if dtype.kind == "f" else other
     return other
 
 
@@ -25,7 +28,7 @@ def _binary(op: Callable[..., Any]) -> Callable[..., Any]:
             return op(self, other)
         if kind is np.ndarray or isinstance(other, np.generic):
             other = _adopt(self, other)
-        elif not _operand(other):
+        elif not isinstance(other, _OPERANDS):
             return NotImplemented
         return op(self, other)
 
@@ -36,7 +39,7 @@ def _reflected(op: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         if type(other) is np.ndarray or isinstance(other, np.generic):
             other = _adopt(self, other)
-        elif not _operand(other):
+        elif not isinstance(other, _OPERANDS):
             return NotImplemented
         return op(other, self)
 
@@ -49,10 +52,6 @@ def _unary(op: Callable[..., Any]) -> Callable[..., Any]:
         return op(self)
 
     return method
-
-
-def _operand(other: Any) -> bool:
-    return isinstance(other, (Tensor, Variable, int, float, list, tuple))
 
 
 def _equality(op: Callable[..., Any], when_foreign: bool) -> Callable[..., Any]:
