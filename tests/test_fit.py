@@ -85,7 +85,7 @@ def test_fit_lowers_the_loss_and_returns_the_history():
     assert list(history.history) == ["loss", "mae", "val_loss", "val_mae"]
     assert history.epoch == list(range(30))
     assert all(isinstance(v, float) for values in history.history.values() for v in values)
-    assert history.history["loss"][-1] < 0.01 < 0.5 < history.history["loss"][0]
+    assert 50 * history.history["loss"][-1] < history.history["loss"][0]
 
 
 def test_one_step_is_that_of_the_textbook():
@@ -151,8 +151,8 @@ def test_the_same_seed_gives_the_same_bits():
     def train():
         keras.random.set_random_seed(7)
         model = keras.Sequential(
-            [keras.Input((4,)), layers.Dense(8, activation="relu"), layers.Dropout(0.5), layers.Dense(1)]
-        )  # fmt: skip
+            [keras.Input((4,)), layers.Dense(8), layers.Dropout(0.5), layers.Dense(1)]
+        )
         model.compile("adam", "mse")
         history = model.fit(X, Y, batch_size=5, epochs=3, verbose=0, validation_split=0.25)
         return [*model.get_weights(), history.history["loss"], history.history["val_loss"]]

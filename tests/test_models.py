@@ -38,9 +38,8 @@ def test_sequential_is_built_at_once_if_it_begins_with_an_input():
     assert model.count_params() == 4 * 8 + 8 + 8 * 3 + 3
     assert (model.input_shape, model.output_shape) == ((None, 4), (None, 3))
     assert [layer.name for layer in model.layers] == ["dense", "dense_1"]
-    assert paths(model.weights) == [
-        f"sequential/{name}" for name in ("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias")
-    ]  # fmt: skip
+    names = ("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias")
+    assert paths(model.weights) == [f"sequential/{name}" for name in names]
     x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     kernel, bias, kernel_1, bias_1 = model.get_weights()
     expected = np.maximum(x @ kernel + bias, 0) @ kernel_1 + bias_1

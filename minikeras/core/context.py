@@ -1,12 +1,23 @@
 """Hold what is going on in this thread: recording tapes, redirected variables, name scopes."""
 
 import contextlib
+import contextvars
 import threading
 from collections.abc import Iterator
 from typing import Any, Self
 
+import numpy as np
+
 
 class _State(threading.local):
+    def __init__(self) -> None:
+        # inf and nan are results like any other here, as in IEEE 754; NumPy would warn of them.
+        # Entering a context costs a third of what np.errstate does.
+        quiet = contextvars.copy_context()
+        quiet.run(np.seterr, all="ignore")
+        self.quietly = quiet.run
+        """Calls a function on arrays without NumPy's floating-point warnings."""
+
     recorders: tuple[Any, ...] = ()
     """Tapes and accumulators that record now, the outermost first."""
     scope: "VariableScope | None" = None

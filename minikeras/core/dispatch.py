@@ -149,7 +149,7 @@ class Primitive:
                 return self._symbolic(tensors, params)
             arrays.append(tensor.array)
         try:
-            result = self.forward(*arrays, **params)
+            result = state.quietly(self.forward, *arrays, **params)
         except (ValueError, IndexError, TypeError) as error:
             self._explain(tensors, params, error)
             raise

@@ -13,7 +13,7 @@ from minikeras.core.basic import cast, numpy_dtype, promoted
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array, EagerTensor
-from minikeras.ops.define import INT32, composite, quiet
+from minikeras.ops.define import INT32, composite
 
 _INT8 = np.dtype("int8")
 
@@ -161,10 +161,10 @@ def _contract_vjp2(g: Any, x1: Any, x2_spec: Any, subscripts: str) -> Any:
     return _pull(b, x2_spec, [x1, g], [a, out])
 
 
-_rearrange = Primitive("rearrange", quiet(_rearranged), _spec, vjps=(_rearrange_vjp,))
+_rearrange = Primitive("rearrange", _rearranged, _spec, vjps=(_rearrange_vjp,))
 contract = Primitive(
     "contract",
-    quiet(_contracted),
+    _contracted,
     _spec,
     vjps=(_contract_vjp1, _contract_vjp2),
     arguments=("x1", "x2"),

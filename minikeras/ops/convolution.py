@@ -15,7 +15,7 @@ from minikeras.core.basic import floating, promoted, reshape
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array
-from minikeras.ops.define import composite, quiet
+from minikeras.ops.define import composite
 from minikeras.ops.depthwise import (
     depthwise_input_gradient,
     depthwise_kernel_gradient,
@@ -42,7 +42,7 @@ def _in_float32(forward: Callable[[Array, Array, Window], Array]) -> Any:
             return forward(a, b, window).astype(np.float16)
         return forward(a, b, window)
 
-    return quiet(wide)
+    return wide
 
 
 @_in_float32

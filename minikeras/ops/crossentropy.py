@@ -10,7 +10,7 @@ from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array, as_tensor
 from minikeras.ops.activations import _log_softmax, _softmax, sigmoid, softmax_of, softmax_rule
-from minikeras.ops.define import all_axes, binary, composite, quiet
+from minikeras.ops.define import all_axes, binary, composite
 from minikeras.ops.elementwise import clip, log
 from minikeras.ops.reduction import sum
 
@@ -118,7 +118,7 @@ def _excess_of(logits: Array, labels: Array) -> Array:
 
 _sparse_crossentropy = Primitive(
     "sparse_categorical_crossentropy",
-    quiet(_sparse_from_logits),
+    _sparse_from_logits,
     _sparse_spec,
     vjps=(
         lambda g, logits, labels: reshape(g, shape=(*g.shape, 1)) * _excess(logits, labels),
@@ -129,7 +129,7 @@ _sparse_crossentropy = Primitive(
 # softmax(logits) - one_hot(labels), the gradient of the primitive above.
 _excess = Primitive(
     "softmax_minus_one_hot",
-    quiet(_excess_of),
+    _excess_of,
     lambda logits, labels: Spec(logits.shape, _sparse_spec(logits, labels).dtype),
     vjps=(
         lambda g, logits: softmax_rule(

@@ -9,7 +9,7 @@ from minikeras.core.basic import accumulator, astype, filled, reshape
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec, as_dtype
 from minikeras.core.tensor import Array, as_tensor
-from minikeras.ops.define import INT32, Vjp, along, one_axis, quiet
+from minikeras.ops.define import INT32, Vjp, along, one_axis
 from minikeras.ops.elementwise import not_equal
 from minikeras.ops.indexing import _place_slice
 from minikeras.ops.joining import concatenate
@@ -66,7 +66,7 @@ def _cumulative(name: str, function: Any, vjp: Vjp) -> Primitive:
         y = function(x, axis=axis, dtype=accumulator(x.dtype))
         return y.astype(x.dtype, copy=False)  # type: ignore[no-any-return]
 
-    return Primitive(name, quiet(run), lambda x, **_: Spec(x.shape, x.dtype), vjps=(vjp,))
+    return Primitive(name, run, lambda x, **_: Spec(x.shape, x.dtype), vjps=(vjp,))
 
 
 def _cumprod_vjp(g: Any, x: Any, axis: int) -> Any:

@@ -15,9 +15,6 @@ from minikeras.core.tensor import Tensor
 
 Vjp = Callable[..., Any]
 
-# inf and nan are results like any other here, as in IEEE 754; NumPy would warn of them.
-quiet = np.errstate(all="ignore")
-
 BOOL = np.dtype("bool")
 INT32 = np.dtype("int32")
 
@@ -32,7 +29,7 @@ def unary(
     """Make an elementwise op of one tensor; integers become `floatx()` unless `integers`."""
     return Primitive(
         name,
-        quiet(forward),
+        forward,
         _first,
         vjps=vjp and (vjp,),
         prepare=None if integers else floating,
@@ -61,7 +58,7 @@ def binary(
     """Make an elementwise op of two tensors that broadcast together."""
     return Primitive(
         name,
-        quiet(forward),
+        forward,
         lambda x1, x2: Spec(broadcast(x1.shape, x2.shape), x1.dtype),
         vjps=vjps,
         arguments=("x1", "x2"),

@@ -14,7 +14,7 @@ from minikeras.core.basic import floating
 from minikeras.core.dispatch import Primitive, as_tensors
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array
-from minikeras.ops.define import composite, named, quiet
+from minikeras.ops.define import composite, named
 from minikeras.ops.windows import Window, channels_last, expect_shape, padded, per_axis, sliding
 
 
@@ -133,7 +133,7 @@ _find_first_maximum: Primitive = Primitive(
 )
 _put_position: Primitive = Primitive(
     "put_position",
-    quiet(_put),
+    _put,
     _put_spec,
     vjps=(lambda g, index, window: _take_position(g, index, window=window), None),
     arguments=("values", "index"),
@@ -182,13 +182,13 @@ def _spread(g: Array, window: Window) -> Array:
 
 _average_pool: Primitive = Primitive(
     "average_pool",
-    quiet(_mean),
+    _mean,
     _result_spec,
     vjps=(lambda g, window: _average_pool_gradient(g, window=window),),
 )
 _average_pool_gradient: Primitive = Primitive(
     "average_pool_gradient",
-    quiet(_spread),
+    _spread,
     _image_spec,
     vjps=(lambda g, window: _average_pool(g, window=window),),
     arguments=("values",),

@@ -12,7 +12,7 @@ from minikeras.core.spec import Spec, broadcast
 from minikeras.core.tensor import Array
 from minikeras.ops.contraction import contract, widened
 from minikeras.ops.contraction import einsum as einsum
-from minikeras.ops.define import composite, one_axis, quiet
+from minikeras.ops.define import composite, one_axis
 from minikeras.ops.elementwise import multiply
 from minikeras.ops.indexing import getitem
 from minikeras.ops.repeating import pad
@@ -66,7 +66,7 @@ def _matmul_vjp2(g: Any, x1: Any, x2_spec: Any) -> Any:
 
 matmul = Primitive(
     "matmul",
-    quiet(_matmul),
+    _matmul,
     _matmul_spec,
     vjps=(_matmul_vjp1, _matmul_vjp2),
     arguments=("x1", "x2"),

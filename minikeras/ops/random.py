@@ -28,7 +28,6 @@ from minikeras.core.basic import floating
 from minikeras.core.dispatch import Primitive, as_tensors
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array
-from minikeras.ops.define import quiet
 from minikeras.ops.normal_quantile import normal_quantile
 
 _UNIFORM_BITS = {2: 11, 4: 24, 8: 53}  # by bytes of the dtype: what its mantissa holds
@@ -130,7 +129,7 @@ def _dropout_spec(x: Spec, _: Spec, *, noise_shape: Any, **_params: Any) -> Spec
 # Linear in x and its own transpose; the mask is made again, never kept.
 dropout = Primitive(
     "dropout",
-    quiet(_dropout),
+    _dropout,
     _dropout_spec,
     vjps=(
         lambda g, state, rate, noise_shape: dropout(g, state, rate=rate, noise_shape=noise_shape),
@@ -165,7 +164,7 @@ def _integers(
 
 integers = Primitive(
     "random_integers",
-    quiet(_integers),
+    _integers,
     _fits,
     arguments=("state", "low", "high"),
     doc="Draw integers from `low` to `high` - 1, all equally likely.",
@@ -188,7 +187,7 @@ def _categorical(state: Array, logits: Array, count: int, dtype: np.dtype[Any]) 
 
 categorical = Primitive(
     "random_categorical",
-    quiet(_categorical),
+    _categorical,
     lambda _, logits, count, dtype: Spec((logits.shape[0], count), dtype),
     arguments=("state", "logits"),
     prepare=lambda inputs: [*as_tensors(inputs[:1]), *floating(inputs[1:])],
@@ -279,14 +278,14 @@ def _binomial(
 
 gamma = Primitive(
     "random_gamma",
-    quiet(_gamma),
+    _gamma,
     _fits,
     arguments=("state", "alpha"),
     doc="Draw from gamma distributions of scale 1.",
 )
 binomial = Primitive(
     "random_binomial",
-    quiet(_binomial),
+    _binomial,
     _fits,
     arguments=("state", "counts", "probabilities"),
     doc="Draw how many of `counts` trials succeed.",
@@ -304,7 +303,7 @@ def _beta(
 
 beta = Primitive(
     "random_beta",
-    quiet(_beta),
+    _beta,
     _fits,
     arguments=("state", "alpha", "beta"),
     doc="Draw from beta distributions.",

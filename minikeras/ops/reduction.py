@@ -12,7 +12,7 @@ from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec, as_dtype, reduced
 from minikeras.core.tensor import Array, as_tensor
 from minikeras.ops.cumulative import as_rows, diff, from_rows, product_before
-from minikeras.ops.define import BOOL, INT32, Vjp, all_axes, composite, named, one_axis, quiet
+from minikeras.ops.define import BOOL, INT32, Vjp, all_axes, composite, named, one_axis
 from minikeras.ops.elementwise import (
     divide_no_nan,
     equal,
@@ -67,7 +67,7 @@ def reduction(
             )
         return Spec(reduced(x.shape, axis, keepdims), dtype(x.dtype))
 
-    return Primitive(name, quiet(run), spec, vjps=vjp and (vjp,), prepare=prepare)
+    return Primitive(name, run, spec, vjps=vjp and (vjp,), prepare=prepare)
 
 
 def over_axes(primitive: Primitive, doc: str) -> Any:

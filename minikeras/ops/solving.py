@@ -12,7 +12,7 @@ from minikeras.core.basic import floating, numpy_dtype
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec, broadcast
 from minikeras.core.tensor import Array, EagerTensor
-from minikeras.ops.define import composite, quiet
+from minikeras.ops.define import composite
 from minikeras.ops.diagonals import tril, triu
 from minikeras.ops.elementwise import where
 from minikeras.ops.indexing import getitem
@@ -24,7 +24,6 @@ from minikeras.ops.shaping import expand_dims, squeeze, swapaxes
 def lapack(name: str, function: Callable[..., Any], wanted: str = "") -> Callable[..., Any]:
     """Make a forward: float16 is computed in float32, and failures say what was `wanted`."""
 
-    @quiet
     def forward(*arrays: Array, **params: Any) -> Any:
         half = arrays[0].dtype == np.float16
         if half:

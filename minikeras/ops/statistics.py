@@ -11,7 +11,7 @@ from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec, reduced
 from minikeras.core.tensor import Array, as_tensor
 from minikeras.ops.cumulative import as_rows
-from minikeras.ops.define import INT32, all_axes, composite, named, quiet
+from minikeras.ops.define import INT32, all_axes, composite, named
 from minikeras.ops.elementwise import ceil, equal, floor, isnan, logical_not, maximum, sqrt, where
 from minikeras.ops.elementwise import round as round_
 from minikeras.ops.indexing import getitem
@@ -72,7 +72,7 @@ def _moments_vjp(g: Any, y: Any, x: Any, axis: tuple[int, ...]) -> Any:
 
 _moments = Primitive(
     "moments",
-    quiet(_mean_and_variance),
+    _mean_and_variance,
     lambda x, axis, keepdims: (Spec(reduced(x.shape, axis, keepdims), x.dtype),) * 2,
     vjps=(_moments_vjp,),
     prepare=floating,
