@@ -20,7 +20,7 @@ class Tracked:
     """
 
     role = "state"
-    """What the Variables are to a model: its "weights", other "state", or an "optimizer"."""
+    """What the Variables are to a model: "weights", other "state", a "metric" or "optimizer"."""
 
     _parts: dict[str, Any]
 

@@ -8,6 +8,7 @@ import pytest
 
 import minikeras as keras
 from minikeras import backend, layers, ops
+from minikeras.errors import ResourceLimitError
 
 
 @pytest.fixture(autouse=True)
@@ -455,6 +456,20 @@ def test_get_and_set_weights():
         model.set_weights([v + 1 for v in values[:2]] + [values[2].T, values[3]])
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_weights_that_no_machine_can_hold_are_refused():
+    with pytest.raises(
+        ResourceLimitError, match=r"weight 'kernel' to fit .* \(4, 4611686018427387904"
+    ):
+        keras.Sequential([keras.Input((4,)), layers.Dense(2**62)])
+
+
+def test_variables_are_weights_and_random_state_but_no_metrics():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1), layers.Dropout(0.5)])
+    model.tracker = keras.metrics.Mean()
+    assert len(model.weights) == 2
+    assert [v.name for v in model.variables[2:]] == ["seed_generator_state"]
 
 
 def test_models_are_freed():

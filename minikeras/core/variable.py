@@ -4,6 +4,8 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from minikeras.core.context import state, unique_name
 from minikeras.core.spec import DTYPES, DType, TensorShape, as_dtype
 from minikeras.core.tensor import (
@@ -159,9 +161,14 @@ class Variable:
         return self._moved(operator.sub, delta)
 
     def _moved(self, op: Callable[[Any, Any], Any], delta: Any) -> "Variable":
+        now = self._now()
+        if type(now) is EagerTensor and type(delta) is EagerTensor:
+            a, b = now.array, delta.array
+            if a.dtype is b.dtype and a.shape == b.shape:  # the usual case, past the tapes
+                return self.assign(EagerTensor(np.asarray(state.quietly(op, a, b))))
         recorders, state.recorders = state.recorders, ()
         try:
-            return self.assign(op(self._now(), delta))
+            return self.assign(op(now, delta))
         finally:
             state.recorders = recorders
 

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import itertools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from minikeras.core.graph import call_node
 from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
+from minikeras.errors import ResourceLimitError
 from minikeras.layers.dtype_policy import as_policy
 from minikeras.layers.input_spec import check_inputs
 from minikeras.registry import Configurable, get, snake_case
@@ -28,6 +30,9 @@ _SET_BY_INIT = {
     "name", "built", "input_spec", "autocast", "dtype_policy", "activity_regularizer",
     "_trainable", "_losses", "_losses_of_call", "_last_call", "_expected_shape",
 }  # fmt: skip
+
+# Elements that a weight may have: 64 bits of address space hold no more than a few times that.
+_MOST = 2**56
 
 # What Keras' configs hold for things that are not here, when they are off.
 _OFF = {
@@ -200,6 +205,11 @@ class Layer(Tracked, Configurable):
                 f"{who}: expected the shape of weight {name!r} as a tuple of known lengths, got "
                 f"{tuple(shape)}. Give the lengths that it depends on in Input(shape=...)."
             )
+        if math.prod(map(int, shape)) > _MOST:
+            raise ResourceLimitError(
+                f"{who}: expected weight {name!r} to fit into some machine's memory, got shape "
+                f"{tuple(shape)}."
+            )
         return tuple(int(length) for length in shape)
 
     def _layers(self) -> list["Layer"]:
@@ -214,7 +224,7 @@ class Layer(Tracked, Configurable):
     @property
     @remembered
     def variables(self) -> Any:
-        """`weights` and the state of metrics and random generators inside."""
+        """`weights` and the state of random generators inside."""
         state_holders = [item for item in walk(self) if item.role == "state"]
         others = (v for item in state_holders for v in item.own_variables())
         return unique([*self.weights, *others])

@@ -35,7 +35,7 @@ class Metric(Tracked, Configurable):
     (2.0, 5.0)
     """
 
-    role = "state"
+    role = "metric"
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))

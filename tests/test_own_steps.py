@@ -1,0 +1,169 @@
+"""Training steps, losses and metrics that users write."""
+
+import gc
+
+import numpy as np
+import pytest
+
+import minikeras as keras
+from minikeras import layers, ops
+from tests.training import (
+    X,
+    Y,
+    linear,
+    names_and_numbers_from_the_start,  # noqa: F401  an autouse fixture
+)
+
+
+def test_own_train_step_and_attribute_metrics():
+    class Own(keras.Sequential):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self.tracker = keras.metrics.Mean(name="loss")
+            self.error = keras.metrics.MeanAbsoluteError(name="mae")
+
+        def train_step(self, data):
+            x, y = data
+            with keras.GradientTape() as tape:
+                y_pred = self(x, training=True)
+                loss = ops.mean((y - y_pred) ** 2)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            self.tracker.update_state(loss)
+            self.error.update_state(y, y_pred)
+            return {m.name: m.result() for m in (self.tracker, self.error)}
+
+        @property
+        def metrics(self):
+            return [self.tracker, self.error]
+
+    model = Own([keras.Input((4,)), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1))
+    history = model.fit(X, Y, batch_size=4, epochs=20, verbose=0).history
+    assert list(history) == ["loss", "mae"]
+    assert history["loss"][-1] < 0.01 < history["loss"][0]
+
+
+def test_a_gan_trains_two_models_with_two_optimizers():
+    class Gan(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.generator = keras.Sequential([keras.Input((2,)), layers.Dense(4)])
+            self.critic = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+            self.seeds = keras.random.SeedGenerator(1)
+            self.g_loss = keras.metrics.Mean(name="g_loss")
+            self.c_loss = keras.metrics.Mean(name="c_loss")
+
+        def compile(self, g_optimizer, c_optimizer, loss):
+            super().compile()
+            self.g_optimizer, self.c_optimizer, self.loss_fn = g_optimizer, c_optimizer, loss
+
+        @property
+        def metrics(self):
+            return [self.g_loss, self.c_loss]
+
+        def train_step(self, real):
+            noise = keras.random.normal((real.shape[0], 2), seed=self.seeds)
+            with keras.GradientTape() as tape:
+                both = ops.concatenate([self.generator(noise), real], axis=0)
+                labels = ops.concatenate([ops.ones((12, 1)), ops.zeros((12, 1))], axis=0)
+                loss = self.loss_fn(labels, self.critic(both))
+            weights = self.critic.trainable_weights
+            self.c_optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+            self.c_loss.update_state(loss)
+            with keras.GradientTape() as tape:
+                loss = self.loss_fn(ops.zeros((12, 1)), self.critic(self.generator(noise)))
+            weights = self.generator.trainable_weights
+            self.g_optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+            self.g_loss.update_state(loss)
+            return {"g_loss": self.g_loss.result(), "c_loss": self.c_loss.result()}
+
+    gan = Gan()
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), loss)
+    before = gan.get_weights()
+    history = gan.fit(X, epochs=2, verbose=0, batch_size=12).history
+    assert list(history) == ["c_loss", "g_loss"]
+    assert len(history["g_loss"]) == 2
+    assert all(not np.array_equal(a, b) for a, b in zip(before, gan.get_weights()))
+    assert int(gan.g_optimizer.iterations) == int(gan.c_optimizer.iterations) == 2
+
+
+def test_own_compute_loss_and_compute_metrics():
+    class Own(keras.Sequential):
+        def compute_loss(self, x, y, y_pred, sample_weight=None):
+            return 3.0 * super().compute_loss(x, y, y_pred, sample_weight)
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            return super().compute_metrics(x, y, y_pred, sample_weight) | {"rows": y.shape[0]}
+
+        def test_step(self, data):
+            return super().test_step(data) | {"tested": 1.0}
+
+        def predict_step(self, data):
+            return super().predict_step(data) * 0
+
+    model = Own([keras.Input((4,)), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mse"])
+    history = model.fit(X, Y, verbose=0).history
+    assert history["loss"][0] == pytest.approx(3 * history["mse"][0], rel=1e-5)
+    assert history["rows"] == [12]
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["tested"] == 1
+    assert not model.predict(X, verbose=0).any()
+
+
+def test_metrics_of_layers_are_reported_and_reset():
+    class Counting(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.mean = keras.metrics.Mean(name="activity")
+
+        def call(self, inputs):
+            self.mean.update_state(ops.mean(inputs))
+            return inputs
+
+    model = keras.Sequential([keras.Input((4,)), Counting(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    history = model.fit(X, Y, epochs=2, verbose=0).history
+    assert history["activity"] == pytest.approx([X.mean()] * 2, abs=1e-6)
+
+
+def test_a_subclass_is_built_by_fit():
+    class Lazy(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Lazy()
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    assert model.built and len(model.optimizer.variables) == 2 + 4
+
+
+def test_frozen_models_and_missing_optimizers():
+    model = linear()
+    model.trainable = False
+    with pytest.warns(UserWarning, match="The model does not have any trainable weights"):
+        model.fit(X, Y, verbose=0)
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    model.compile(None, "mse")
+    assert model.evaluate(X, Y, verbose=0) > 0
+    with pytest.raises(ValueError, match="expected an optimizer, got compile.optimizer=None."):
+        model.fit(X, Y, verbose=0)
+
+
+def test_steps_leave_no_garbage():
+    model = linear("adam", metrics=["mae"])
+    model.fit(X, Y, batch_size=1, epochs=2, verbose=0)
+    gc.collect()
+    gc.disable()
+    try:
+        model.fit(X, Y, batch_size=1, epochs=20, verbose=0)
+        for _ in range(50):
+            model.train_on_batch(X, Y)
+        assert gc.collect() < 20  # of fit itself, none of its steps
+    finally:
+        gc.enable()
