@@ -20,7 +20,7 @@ def load():
         train, test = keras.datasets.digits.load_data()
     (x_train, y_train), (x_test, y_test) = train, test
     x_train, x_test = (x[..., None].astype("float32") / x_train.max() for x in (x_train, x_test))
-    return (x_train, y_train), (x_test, y_test), 8 if len(x_train) > 10_000 else 60
+    return (x_train, y_train), (x_test, y_test), 7 if len(x_train) > 10_000 else 60
 
 
 def make_model(image_shape):

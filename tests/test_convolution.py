@@ -225,3 +225,11 @@ def test_empty_batches_and_images():
     assert c.conv(X[:, :0], KERNEL, padding="same").shape == (2, 0, 7, 4)
     assert c.depthwise_conv(X[:0], KERNEL).shape == (0, 6, 6, 12)
     assert c.conv_transpose(X[:0], np.ones((3, 2, 4, 3))).shape == (0, 10, 8, 4)
+
+
+def test_images_of_one_channel_are_not_copied_for_every_filter():
+    inputs = SymbolicTensor((2, 9, 9, 1), np.dtype("float32"))
+    result = c.conv(inputs, np.ones((3, 3, 1, 32), np.float32))
+    assert result.node.op.name == "conv"
+    assert result.node.inputs[0] is inputs
+    assert result.node.params["window"].groups == 1

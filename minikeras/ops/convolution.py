@@ -185,7 +185,7 @@ def _convolved(who: str, x: Any, kernel: Any, strides: Any, padding: str, dilati
     """Convolve images with channels last; there are as many groups as the kernel's depth makes."""
     size, lengths = tuple(x.shape[1:-1]), tuple(kernel.shape[:-2])
     groups = x.shape[-1] // kernel.shape[-2]
-    if groups == x.shape[-1] < kernel.shape[-1]:  # several filters a channel: one each of a copy
+    if 1 < groups == x.shape[-1] < kernel.shape[-1]:  # several filters a channel: one each
         groups = kernel.shape[-1]
         x = repeat(x, groups // x.shape[-1], axis=-1)
     window = sliding(who, size, lengths, strides, padding, dilation, groups)
