@@ -21,7 +21,7 @@ _NAMES = {
     "core.gradients": "custom_gradient recompute_grad stop_gradient",
     "core.forward": "ForwardAccumulator",
     "core.check": "check_gradients GradientError",
-    "core.context": "name_scope",
+    "core.context": "name_scope record_source_lines",
     "initializers": "Initializer",
     "layers": "Input InputSpec Layer",
     "layers.dtype_policy": "DTypePolicy",

@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 
+import minikeras
 from minikeras import tf
 from minikeras.core import tape as tape_module
 
@@ -419,6 +420,23 @@ def test_sparse_gradients_of_gather():
     np.testing.assert_array_equal(tf.convert_to_tensor(slices), [[2, 2], [0, 0], [1, 1]])
     np.testing.assert_array_equal(tape.gradient(both, table), [[3, 3], [1, 1], [2, 2]])
     assert isinstance(tape.gradient(table[0:1], table), (tf.Tensor, type(None)))
+
+
+def test_nodes_know_their_op_and_in_debug_mode_the_users_line(x):
+    with tf.GradientTape() as tape:
+        tf.sin(x)
+        minikeras.record_source_lines()
+        try:
+            tf.reduce_mean(tf.cos(x))
+        finally:
+            minikeras.record_source_lines(False)
+    names = [node.op.name for node in tape._nodes]
+    assert names == ["sin", "cos", "mean"]
+    first, *others = [node.source for node in tape._nodes]
+    assert first is None
+    line = test_nodes_know_their_op_and_in_debug_mode_the_users_line.__code__.co_firstlineno + 5
+    assert others == [f"{__file__}:{line}"] * 2
+    assert repr(tape._nodes[2]) == f"<Node mean -> () at {__file__}:{line}>"
 
 
 # ---- threads and memory --------------------------------------------------------------------------

@@ -82,6 +82,14 @@ def overridden(**settings: Any) -> Iterator[None]:
             setattr(state, name, value)
 
 
+def record_source_lines(enabled: bool = True) -> None:
+    """Let nodes made in this thread remember the line of user code that made them, or not.
+
+    Slower: a look at the stack for every op. `Node.source` is `file:line` then.
+    """
+    state.debug = bool(enabled)
+
+
 def unrecorded() -> contextlib.AbstractContextManager[None]:
     """Keep every tape of this thread from recording for the length of a `with` block."""
     return overridden(recorders=())
