@@ -31,7 +31,7 @@ def backward(nodes: Sequence[Node], grads: dict[int, Any], sources: set[int]) ->
     for node in reversed(path):
         keys = [output.key for output in node.outputs]
         found = [grads.get(key) if key in sources else grads.pop(key, None) for key in keys]
-        if len(found) > 1 or found[0] is not None:
+        if found[0] is not None or any(g is not None for g in found):
             pull(node, found, grads, reached)
     return grads
 
@@ -39,8 +39,6 @@ def backward(nodes: Sequence[Node], grads: dict[int, Any], sources: set[int]) ->
 def pull(node: Node, found: list[Any], grads: dict[int, Any], reached: set[int]) -> None:
     """Add to `grads` what the vjp rules of one node give for its inputs."""
     op = node.op
-    if all(g is None for g in found):
-        return
     if op.multiple:
         y: Any = node.outputs
         g: Any = [filled(out, 0) if g is None else g for g, out in zip(found, y, strict=True)]
@@ -50,7 +48,8 @@ def pull(node: Node, found: list[Any], grads: dict[int, Any], reached: set[int])
     if op.variadic:
         pulled = op.rules[0](node, g, y)
     for i, tensor in enumerate(node.inputs):
-        if tensor.key not in reached or numpy_dtype(tensor).kind != "f":
+        key = tensor.key
+        if key not in reached or numpy_dtype(tensor).kind != "f":
             continue
         if op.variadic:
             grad = pulled[i]
@@ -61,8 +60,8 @@ def pull(node: Node, found: list[Any], grads: dict[int, Any], reached: set[int])
             continue
         if grad.plain_shape != tensor.plain_shape:
             grad = sum_to(grad, shape=tensor.plain_shape)
-        before = grads.get(tensor.key)
-        grads[tensor.key] = grad if before is None else added(before, grad)
+        before = grads.get(key)
+        grads[key] = grad if before is None else added(before, grad)
 
 
 def added(a: Any, b: Any) -> Any:

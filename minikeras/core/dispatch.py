@@ -84,12 +84,12 @@ class Rule:
         for kind, which in self.needs:
             if kind == "g":
                 values.append(g)
+            elif kind == "input" or kind == "spec":  # noqa: PLR1714 - a set would be slower
+                values.append(node.inputs[which])
             elif kind == "y":
                 values.append(y)
-            elif kind == "param":
-                values.append(node.params[which])
             else:
-                values.append(node.inputs[which])
+                values.append(node.params[which])
         return self.function(*values)
 
 
@@ -191,7 +191,10 @@ class Primitive:
 
     def _node(self, inputs: Sequence[Any], params: dict[str, Any], outputs: Any) -> Node:
         """Make a node that keeps no array alive which no rule needs."""
-        if all(map(_is_small, inputs)) and all(map(_is_small, outputs)):
+        for tensor in (*inputs, *outputs):
+            if type(tensor) is EagerTensor and tensor.array.nbytes > _SMALL:
+                break
+        else:
             return Node(self, inputs, params, outputs)
         if self.variadic:
             kept = inputs if self._keeps else [_slim(tensor) for tensor in inputs]
@@ -233,13 +236,9 @@ def as_tensors(inputs: Sequence[Any]) -> list[Any]:
     return [x if type(x) is EagerTensor else as_tensor(x) for x in inputs]
 
 
-def _is_small(tensor: Any) -> bool:
-    return type(tensor) is not EagerTensor or tensor.array.nbytes <= _SMALL
-
-
 def _slim(tensor: Any) -> Tensor:
     """Return a stand-in with the same key, shape and dtype, or the tensor if it is small."""
-    if _is_small(tensor):
+    if type(tensor) is not EagerTensor or tensor.array.nbytes <= _SMALL:
         return tensor  # type: ignore[no-any-return]
     return SymbolicTensor(tensor.array.shape, tensor.array.dtype, key=tensor.key)
 
