@@ -15,7 +15,7 @@ import numpy as np
 from minikeras import tree
 from minikeras.core.context import state
 from minikeras.core.spec import Spec
-from minikeras.core.tensor import Array, EagerTensor, SymbolicTensor, Tensor, as_tensor
+from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor, as_tensor
 
 # Below this many bytes an array costs less to keep than the stand-in that would replace it.
 _SMALL = 512
@@ -241,11 +241,6 @@ def _slim(tensor: Any) -> Tensor:
     if type(tensor) is not EagerTensor or tensor.array.nbytes <= _SMALL:
         return tensor  # type: ignore[no-any-return]
     return SymbolicTensor(tensor.array.shape, tensor.array.dtype, key=tensor.key)
-
-
-def array_of(tensor: Any) -> Array:
-    """Return the array of what must be an eager tensor or becomes one."""
-    return as_tensor(tensor).array  # type: ignore[no-any-return]
 
 
 def is_open(tensor: Any) -> bool:

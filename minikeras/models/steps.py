@@ -41,11 +41,11 @@ class Steps:
             loss_weights: factors for the losses of several outputs.
             metrics: names, functions or Metrics; for several outputs a list of lists or a dict.
             weighted_metrics: metrics that count samples by their sample and class weights.
-            run_eagerly: never trace; every step runs as Python.
+            run_eagerly: run every step as Python, which is the only way there is so far.
             steps_per_execution: how many batches there are between two calls of the callbacks
                 for batches.
-            jit_compile: whether steps may become native code.
-            auto_scale_loss: scale the loss for an optimizer that wants it.
+            jit_compile: kept for the day on which steps can become native code.
+            auto_scale_loss: concerns mixed precision in Keras, of which there is none here.
         """
         names = self._output_names()
         self.optimizer = optimizers.get(optimizer)

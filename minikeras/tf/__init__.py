@@ -31,6 +31,7 @@ from minikeras.core.tape import GradientTape as GradientTape
 from minikeras.core.tape import UnconnectedGradients as UnconnectedGradients
 from minikeras.core.tensor import IndexedSlices as IndexedSlices
 from minikeras.core.tensor import Tensor as Tensor
+from minikeras.ops.gathering import gather_nd as _gather_nd
 from minikeras.tf import debugging as debugging
 from minikeras.tf import errors as errors
 from minikeras.tf import imports as _imports
@@ -54,13 +55,11 @@ from minikeras.tf.arrays import ensure_shape as ensure_shape
 from minikeras.tf.arrays import eye as eye
 from minikeras.tf.arrays import fill as fill
 from minikeras.tf.arrays import gather as gather
-from minikeras.tf.arrays import gather_nd as gather_nd
 from minikeras.tf.arrays import norm as norm
 from minikeras.tf.arrays import one_hot as one_hot
 from minikeras.tf.arrays import pad as pad
 from minikeras.tf.arrays import range as range
 from minikeras.tf.arrays import rank as rank
-from minikeras.tf.arrays import saturate_cast as saturate_cast
 from minikeras.tf.arrays import scatter_nd as scatter_nd
 from minikeras.tf.arrays import shape as shape
 from minikeras.tf.arrays import size as size
@@ -96,6 +95,8 @@ zeros_like = _adapted(_ops.zeros_like, "input dtype")
 ones_like = _adapted(_ops.ones_like, "input dtype")
 linspace = _adapted(_ops.linspace, "start stop num")
 cast = _adapted(_ops.cast, "x dtype")
+saturate_cast = _adapted(_ops.saturate_cast, "value dtype")
+gather_nd = _adapted(_gather_nd, "params indices")
 clip_by_value = _adapted(_ops.clip, "t clip_value_min clip_value_max")
 identity = _adapted(_identity, "input")
 stop_gradient = _adapted(_stop_gradient, "input")
@@ -130,7 +131,6 @@ config = _SimpleNamespace(
     run_functions_eagerly=lambda run_eagerly: None,
 )
 dtypes = _SimpleNamespace(DType=DType, as_dtype=lambda dtype: _DTYPES[_as_dtype(dtype)])
-experimental = _SimpleNamespace()
 
 
 def executing_eagerly() -> bool:

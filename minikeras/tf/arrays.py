@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minikeras import ops
-from minikeras.core.basic import astype, numpy_dtype
+from minikeras.core.basic import astype
 from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
@@ -135,14 +135,6 @@ def gather(
     grid = np.indices(tuple(indices.shape[:batch_dims]), sparse=True)
     extra = indices.ndim - batch_dims
     return params[(*(g.reshape(g.shape + (1,) * extra) for g in grid), indices)]
-
-
-def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Any:
-    """Take the slices at which the rows of `indices` point."""
-    if batch_dims:
-        raise ValueError(f"gather_nd: expected batch_dims=0, got {batch_dims}.")
-    array = np.asarray(indices)
-    return as_tensor(params)[tuple(np.moveaxis(array, -1, 0))]
 
 
 def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str = "mask") -> Any:
@@ -301,13 +293,3 @@ def ensure_shape(x: Any, shape: Any, name: Any = None) -> Any:
     if not fits:
         raise InvalidArgumentError(f"ensure_shape: expected shape {wanted}, got {tuple(x.shape)}.")
     return x
-
-
-def saturate_cast(value: Any, dtype: Any, name: Any = None) -> Any:
-    """Cast after limiting the values to what `dtype` can hold."""
-    value = as_tensor(value)
-    kind = as_dtype(dtype)
-    if kind.kind == "f" or numpy_dtype(value).kind == "b":
-        return astype(value, kind)
-    limits = np.iinfo(kind)
-    return astype(ops.clip(value, limits.min, limits.max), kind)
