@@ -18,6 +18,7 @@ def tape_step(tf):
         a_gradient, b_gradient = tape.gradient(loss, (a, b))
         a.assign_sub(a_gradient * 0.001)
         b.assign_sub(b_gradient * 0.001)
+        return loss
 
     return step
 
@@ -34,6 +35,7 @@ def torch_step():
         with torch.no_grad():
             a.sub_(a_gradient * 0.001)
             b.sub_(b_gradient * 0.001)
+        return loss
 
     return step
 

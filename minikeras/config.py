@@ -1,9 +1,13 @@
-"""Hold the few global settings of Keras: default float type, fuzz factor, image layout."""
+"""Hold the few global settings: default float type, fuzz factor, image layout; threads."""
+
+import os
+from pathlib import Path
 
 _FLOATS = ("float16", "float32", "float64")
 _LAYOUTS = ("channels_last", "channels_first")
 
 _settings = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+_threads: list[int] = []  # the number that was set or found, once somebody asked
 
 
 def backend() -> str:
@@ -46,6 +50,40 @@ def standardize_data_format(data_format: str | None) -> str:
     if data_format is None:
         return image_data_format()
     return _one_of("data_format", data_format.lower(), _LAYOUTS)
+
+
+def set_num_threads(count: int) -> None:
+    """Set how many threads a compiled program runs on; results do not depend on it."""
+    if count < 1:
+        raise ValueError(f"set_num_threads: expected at least 1, got {count}.")
+    _threads[:] = [int(count)]
+
+
+def get_num_threads() -> int:
+    """Return the number of threads: MINIKERAS_NUM_THREADS, else the cores this process may use."""
+    if not _threads:
+        _threads.append(_default_threads())
+    return _threads[0]
+
+
+def _default_threads() -> int:
+    given = os.environ.get("MINIKERAS_NUM_THREADS")
+    if not given:
+        return usable_cores()
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"MINIKERAS_NUM_THREADS: expected a number of at least 1, got {given!r}.")
+    return int(given)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by its affinity and its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        granted = -(-int(quota) // int(period))
+    except (OSError, ValueError):  # no such control, or no limit: "max 100000"
+        return cores or 1
+    return max(1, min(cores or 1, granted))
 
 
 def _one_of(who: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Name the ways in which a file or a configuration can be wrong."""
+"""Name the ways in which files, configurations and traced programs can be wrong."""
 
 
 class CorruptFileError(ValueError):
@@ -15,3 +15,7 @@ class UnsupportedFormatError(ValueError):
 
 class ResourceLimitError(ValueError):
     """A shape or a file asks for more memory than any machine has."""
+
+
+class NotAllowedInTraceError(TypeError):
+    """A number was asked for where there is only a tensor that stands for one."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from minikeras import registry
 from minikeras.core.basic import add, filled
-from minikeras.core.context import name_scope, unique_name
+from minikeras.core.context import eagerly, name_scope, unique_name
 from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, as_tensor
 from minikeras.core.variable import Variable
@@ -82,7 +82,8 @@ _global: list[SeedGenerator] = []
 def global_seed_generator() -> SeedGenerator:
     """Return the generator that draws where no seed is given; it is made when first needed."""
     if not _global:
-        _global.append(SeedGenerator(name="global_seed_generator"))
+        with eagerly():  # whichever traced function happens to need it first
+            _global.append(SeedGenerator(name="global_seed_generator"))
     return _global[0]
 
 

@@ -82,7 +82,7 @@ def test_shuffling_draws_a_new_order_each_epoch_from_the_seed():
         seen = []
         keras.random.set_random_seed(seed)
         model = Rows()
-        model.compile()
+        model.compile(run_eagerly=True)
         model.fit(numbers, epochs=2, batch_size=4, verbose=0)
         orders.append(seen)
     assert orders[0] == orders[1] != orders[2]
@@ -119,7 +119,7 @@ def test_validation_split_takes_the_last_samples():
 
     seen = []
     model = Sizes([layers.Dense(1)])
-    model.compile()
+    model.compile(run_eagerly=True)
     numbers = np.arange(10)[:, None]
     model.fit(numbers, numbers, validation_split=0.3, shuffle=False, verbose=0, batch_size=7)
     assert seen == [("train", [[i] for i in range(7)]), ("test", [[7], [8], [9]])]
@@ -196,7 +196,7 @@ def test_endless_sources_go_on_where_the_last_epoch_ended(source):
 
     seen = []
     model = First([layers.Dense(1)])
-    model.compile()
+    model.compile(run_eagerly=True)
     model.fit(source, steps_per_epoch=3, epochs=2, verbose=0)
     assert seen == [0, 1, 2, 3, 4, 5]
 

@@ -1,9 +1,12 @@
 """Hold what is going on in this thread: recording tapes, redirected variables, name scopes."""
 
+import collections
 import contextlib
 import contextvars
+import itertools
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +25,8 @@ class _State(threading.local):
     """Tapes and accumulators that record now, the outermost first."""
     scope: "VariableScope | None" = None
     """Where reads and assignments of Variables go instead of the Variables themselves."""
+    trace: Any = None
+    """The trace of a function that is going on, the innermost."""
     inline: bool = False
     """Whether layers called on symbolic tensors run their code, rather than become one node."""
     training: bool | None = None
@@ -69,6 +74,23 @@ class VariableScope:
         state.scope, self._outer = self._outer, None
 
 
+def commit(scope: VariableScope) -> None:
+    """Give Variables the values assigned in a scope that was left.
+
+    Nothing can come in between: the loop runs in C, where no signal handler is called.
+    """
+    if state.scope is not None:
+        for variable, value in scope.assigned.values():
+            state.scope.assign(variable, value)
+    elif scope.assigned:
+        store(*zip(*scope.assigned.values(), strict=True))
+
+
+def store(variables: Iterable[Any], values: Iterable[Any]) -> None:
+    """Give several Variables their new values in one go."""
+    collections.deque(map(setattr, variables, itertools.repeat("stored"), values), maxlen=0)
+
+
 @contextlib.contextmanager
 def overridden(**settings: Any) -> Iterator[None]:
     """Set attributes of this thread's state for the length of a `with` block."""
@@ -88,6 +110,22 @@ def record_source_lines(enabled: bool = True) -> None:
     Slower: a look at the stack for every op. `Node.source` is `file:line` then.
     """
     state.debug = bool(enabled)
+
+
+def user_line() -> str | None:
+    """Return `file:line` of the innermost frame outside this package."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("minikeras"):
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame and f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def eagerly() -> contextlib.AbstractContextManager[None]:
+    """Compute with numbers for the length of a `with` block, even while a function is traced.
+
+    Symbolic tensors from outside stay symbolic.
+    """
+    return overridden(scope=None, trace=None, inline=False, recorders=())
 
 
 def unrecorded() -> contextlib.AbstractContextManager[None]:

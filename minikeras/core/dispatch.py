@@ -6,14 +6,13 @@ nodes whose ops are layers.
 """
 
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minikeras import tree
-from minikeras.core.context import state
+from minikeras.core.context import state, user_line
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor, as_tensor
 
@@ -37,20 +36,12 @@ class Node:
         self.inputs = inputs
         self.params = params
         self.outputs = outputs
-        self.source = _user_line() if state.debug else None
+        self.source = user_line() if state.debug else None
 
     def __repr__(self) -> str:
         outputs = ", ".join(str(tuple(output.shape)) for output in self.outputs)
         where = f" at {self.source}" if self.source else ""
         return f"<Node {self.op.name} -> {outputs}{where}>"
-
-
-def _user_line() -> str | None:
-    """Return `file:line` of the innermost frame outside this package."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("minikeras"):
-        frame = frame.f_back  # type: ignore[assignment]
-    return frame and f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 class Rule:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minikeras import tree
-from minikeras.core.context import overridden
+from minikeras.core.context import overridden, state
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tape import GradientTape
@@ -56,6 +56,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if state.trace is not None:
+            state.trace.replayable = False  # grad_fn belongs to the tensors of this very call
         args = tree.map_structure(as_tensor, args)
         watcher = _VariableWatcher()
         with overridden(recorders=(watcher,)):

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from minikeras.core.context import user_line
 from minikeras.core.spec import DTYPES, DType, TensorShape, as_dtype
+from minikeras.errors import NotAllowedInTraceError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -206,11 +208,18 @@ class SymbolicTensor(Tensor):
         return DTYPES[self._dtype]
 
     def _refuse(self, wanted: str) -> TypeError:
-        return TypeError(
+        where = user_line()
+        return NotAllowedInTraceError(
             f"{self!r} has no value yet: it stands for one while a model is built or a function "
-            f"is traced, so {wanted} is not possible. Use ops.where, ops.cond or "
-            "ops.while_loop for choices, or run eagerly."
+            f"is traced, so {wanted} is not possible{f' ({where})' if where else ''}. Use "
+            "ops.where, ops.cond or ops.while_loop for choices, return what is to be looked at, "
+            "or run eagerly: run_eagerly=True, or no @function."
         )
+
+    def __len__(self) -> int:
+        if self._shape and self._shape[0] is None:
+            raise self._refuse("going through an axis of unknown length")
+        return super().__len__()
 
     def numpy(self) -> Any:
         """Raise: there are no numbers yet."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minikeras.core.context import state, unique_name
+from minikeras.core.context import eagerly, state, unique_name
 from minikeras.core.spec import DTYPES, DType, TensorShape, as_dtype
 from minikeras.core.tensor import (
     Array,
@@ -54,7 +54,7 @@ class Variable:
         self.regularizer: Any = None
         self.constraint: Any = None
         self.overwrite_with_gradient = False
-        self.stored: Any = self._first_value(initializer, shape, dtype)
+        self.stored: Any = self._created(initializer, shape, dtype)
         """The current value, read past tapes and scopes."""
 
     @property
@@ -68,6 +68,20 @@ class Variable:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+
+    def _created(self, initializer: Any, shape: Any, dtype: Any) -> EagerTensor:
+        """Return the first value, which has numbers even while a function is traced."""
+        if state.trace is None:
+            return self._first_value(initializer, shape, dtype)
+        state.trace.create(self)
+        with eagerly():
+            value = self._first_value(initializer, shape, dtype)
+        if type(value) is not EagerTensor:
+            raise ValueError(
+                f"Variable '{self.name}': expected a first value that is known while the function "
+                f"that makes it is traced, got {value!r}. Make it of a constant, and assign."
+            )
+        return value
 
     def _first_value(self, initializer: Any, shape: Any, dtype: Any) -> EagerTensor:
         if callable(initializer):
@@ -132,6 +146,8 @@ class Variable:
         Raises `ValueError` for a value of another shape. Gradients taken through reads of
         the value before do not change.
         """
+        if hasattr(value, "__tensor__"):
+            value = value.__tensor__()
         if type(value) is not SymbolicTensor:
             if type(value) is not EagerTensor or value.array.dtype != self.stored.array.dtype:
                 value = as_tensor(value, self.stored.dtype)

@@ -9,11 +9,11 @@ import numpy as np
 
 from minikeras import tree
 from minikeras.callbacks import CallbackList
-from minikeras.core.context import VariableScope, state
+from minikeras.core.context import VariableScope
 from minikeras.core.tensor import EagerTensor
 from minikeras.models.batches import Batch, pack_x_y_sample_weight
 from minikeras.models.epochs import Epochs
-from minikeras.optimizers.transaction import commit
+from minikeras.models.runner import runner
 
 Logs = dict[str, Any]
 
@@ -37,7 +37,7 @@ def train(
         callbacks.on_epoch_begin(epoch)
         hooks = (callbacks.on_train_batch_begin, callbacks.on_train_batch_end)
         batches = itertools.chain([first], steps)
-        for logs in _steps(model, model.train_step, batches, *hooks):  # noqa: B007 - the last count
+        for logs in _steps(model, runner(model, "train_step"), batches, *hooks):  # noqa: B007 - the last count
             if model.stop_training:
                 break
         logs = logs | validate(epoch)
@@ -65,7 +65,7 @@ def test(model: Any, run: Epochs, callbacks: CallbackList) -> Logs:
     model.reset_metrics()
     logs: Logs = {}
     hooks = (callbacks.on_test_batch_begin, callbacks.on_test_batch_end)
-    for logs in _steps(model, model.test_step, run, *hooks):  # noqa: B007 - the last ones count
+    for logs in _steps(model, runner(model, "test_step"), run, *hooks):  # noqa: B007 - the last ones count
         if model.stop_evaluating:
             break
     callbacks.on_test_end(logs)
@@ -77,9 +77,10 @@ def predict(model: Any, run: Epochs, callbacks: CallbackList) -> list[Any]:
     model.stop_predicting = False
     callbacks.on_predict_begin()
     outputs = []
+    run_step = runner(model, "predict_step")
 
     def step(data: Any) -> Logs:
-        outputs.append(model.predict_step(data))
+        outputs.append(run_step(data))
         return {"outputs": outputs[-1]}
 
     hooks = (callbacks.on_predict_batch_begin, callbacks.on_predict_batch_end)
@@ -104,30 +105,13 @@ def _steps(
     for number, batch in batches:
         if number % every == 0:
             begin(number)
-        logs = attempt(step, pack_x_y_sample_weight(*batch))
+        logs = step(pack_x_y_sample_weight(*batch))
         if (number + 1) % every == 0:
             end(number, logs)
             yield logs
     if (number + 1) % every:
         end(number, logs)
         yield logs
-
-
-def attempt(step: Callable[[Any], Any], data: Any) -> Any:
-    """Do a step as a whole or not at all: Variables change in one go after it went well.
-
-    An interrupt may come between any two instructions, so that what tapes and layers set for the
-    length of a call is put back here once more.
-    """
-    before = {name: getattr(state, name) for name in type(state).__annotations__}
-    try:
-        with VariableScope() as scope:
-            results = step(data)
-    finally:
-        vars(state).update(before)
-    if scope.assigned:
-        commit(scope)
-    return results
 
 
 def concatenated(outputs: list[Any]) -> Any:

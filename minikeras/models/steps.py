@@ -8,6 +8,7 @@ from minikeras import optimizers, tree
 from minikeras.core.tape import GradientTape
 from minikeras.models.batches import positive, unpack_x_y_sample_weight
 from minikeras.models.compiled import CompiledLoss, CompiledMetrics, LossTracker
+from minikeras.models.runner import forget
 from minikeras.ops.elementwise import cast
 from minikeras.ops.reduction import sum
 
@@ -16,6 +17,8 @@ class Steps:
     """Give a model `compile`, and `train_step`, `test_step` and `predict_step`."""
 
     compiled = False
+    run_eagerly = False
+    jit_compile: Any = "auto"
     optimizer: Any = None
     loss: Any = None
     steps_per_execution = 1
@@ -41,10 +44,12 @@ class Steps:
             loss_weights: factors for the losses of several outputs.
             metrics: names, functions or Metrics; for several outputs a list of lists or a dict.
             weighted_metrics: metrics that count samples by their sample and class weights.
-            run_eagerly: run every step as Python, which is the only way there is so far.
+            run_eagerly: run every step as it is written, for debugging. Otherwise a step is traced
+                once for each shape of batch and compiled; one that cannot be traced runs as it
+                is written, with a warning.
             steps_per_execution: how many batches there are between two calls of the callbacks
                 for batches.
-            jit_compile: kept for the day on which steps can become native code.
+            jit_compile: False does the same as `run_eagerly`.
             auto_scale_loss: concerns mixed precision in Keras, of which there is none here.
         """
         names = self._output_names()
@@ -60,6 +65,7 @@ class Steps:
         self.steps_per_execution = positive("steps_per_execution", steps_per_execution)
         self.jit_compile = jit_compile
         self.auto_scale_loss = auto_scale_loss
+        forget(self)
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.compiled = True
 

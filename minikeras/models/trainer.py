@@ -16,6 +16,7 @@ from minikeras.models.batches import (
 )
 from minikeras.models.class_weight import weigh_classes, weighing
 from minikeras.models.epochs import Epochs
+from minikeras.models.runner import runner
 from minikeras.models.steps import Steps
 
 
@@ -160,7 +161,7 @@ class Trainer(Steps):
         if class_weight is not None:
             sample_weight = weigh_classes(class_weight, y, sample_weight)
         self.reset_metrics()
-        logs = loops.attempt(self.train_step, pack_x_y_sample_weight(x, y, sample_weight))
+        logs = runner(self, "train_step")(pack_x_y_sample_weight(x, y, sample_weight))
         return self._answer(logs, return_dict)
 
     def test_on_batch(
@@ -170,13 +171,13 @@ class Trainer(Steps):
         self._must_be_compiled()
         batch = one_batch(x, y, sample_weight)
         self.reset_metrics()
-        logs = loops.attempt(self.test_step, pack_x_y_sample_weight(*batch))
+        logs = runner(self, "test_step")(pack_x_y_sample_weight(*batch))
         return self._answer(logs, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch as ndarrays."""
         batch = pack_x_y_sample_weight(*one_batch(x))
-        return tree.map_structure(lambda y: y.numpy(), loops.attempt(self.predict_step, batch))
+        return tree.map_structure(lambda y: y.numpy(), runner(self, "predict_step")(batch))
 
     def _answer(self, logs: dict[str, Any], as_dict: bool) -> Any:
         """Return logs as floats."""

@@ -1,8 +1,8 @@
 """Choose and repeat: cond, loops, scan, map.
 
-With eager tensors these are Python's own `if` and `for`. While a function is traced a loop of
-known length is unrolled; what depends on symbolic values is left to `_both_branches` and
-`_loop_node`, the two places for a compiled form.
+With eager tensors these are Python's own `if` and `for`. On symbolic ones `cond` runs both
+branches. While a function is traced a short loop of known length is unrolled, and so is a long one
+that a tape records; any other becomes one node, which `state.trace.repeated` makes.
 """
 
 import functools
@@ -16,13 +16,13 @@ import numpy as np
 
 from minikeras import tree
 from minikeras.core.basic import reshape
-from minikeras.core.context import VariableScope
+from minikeras.core.context import VariableScope, commit, state
 from minikeras.core.dispatch import is_open
 from minikeras.core.graph import call_node
 from minikeras.core.spec import broadcast
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, as_tensor
 from minikeras.core.variable import Variable
-from minikeras.ops.elementwise import less, less_equal, where
+from minikeras.ops.elementwise import less, less_equal, logical_and, where
 from minikeras.ops.joining import stack, unstack
 from minikeras.ops.shaping import broadcast_to
 
@@ -111,14 +111,22 @@ def while_loop(
     """
     several = isinstance(loop_vars, (list, tuple))
     values = tree.map_structure(as_tensor, tuple(loop_vars) if several else (loop_vars,))
-    if any(isinstance(leaf, SymbolicTensor) for leaf in tree.leaves(values)):
-        return _loop_node(cond, body, values if several else values[0], maximum_iterations)
-    turns: Iterable[int] = itertools.count()
-    for _ in turns if maximum_iterations is None else range(int(maximum_iterations)):
-        if not cond(*values):
-            break
+
+    def step(*values: Any) -> tuple[Any, ...]:
         results = body(*values)
-        values = _next_values(values, results if several else (results,))
+        return _next_values(values, results if several else (results,))
+
+    limit = None if maximum_iterations is None else int(maximum_iterations)
+    if _tracing():
+        values = _traced_loop(cond, step, values, limit)
+    elif any(isinstance(leaf, SymbolicTensor) for leaf in tree.leaves(values)):
+        return _loop_node(cond, body, values if several else values[0], maximum_iterations)
+    else:
+        turns: Iterable[int] = itertools.count() if limit is None else range(limit)
+        for _ in turns:
+            if not cond(*values):
+                break
+            values = step(*values)
     return values if several else values[0]
 
 
@@ -145,6 +153,78 @@ def _loop_node(cond: Any, body: Any, loop_vars: Any, maximum_iterations: Any) ->
 while_loop.name = "while_loop"  # type: ignore[attr-defined]
 
 
+# ---- loops in traces -----------------------------------------------------------------------------
+
+# A loop of this many turns at most is unrolled: rewriting and fusion see through it then.
+_SHORT = 16
+
+
+def _tracing() -> bool:
+    """Tell whether values are symbolic because a function is traced."""
+    return state.trace is not None and state.scope is not None
+
+
+def _traced_loop(cond: Any, step: Any, values: tuple[Any, ...], limit: int | None) -> Any:
+    """Return the last loop variables of a loop in a function that is traced."""
+    short = limit if state.recorders else min(_SHORT, _SHORT if limit is None else limit)
+    unrolled = _unrolled(cond, step, values, short, whole=short == limit)
+    if unrolled is not None:
+        return unrolled
+    try:
+        if limit is None:
+            return state.trace.repeated(cond, step, values)
+        return state.trace.repeated(
+            lambda turn, *values: logical_and(less(turn, limit), cond(*values)),
+            lambda turn, *values: (turn + 1, *step(*values)),
+            (as_tensor(0), *values),
+        )[1:]
+    except state.trace.unsteady:
+        unrolled = _unrolled(cond, step, values, limit, whole=True)
+        if unrolled is None:
+            raise
+        return unrolled
+
+
+def _unrolled(
+    cond: Any, step: Any, values: tuple[Any, ...], limit: int | None, *, whole: bool
+) -> Any:
+    """Do a loop turn by turn if `cond` has a value each time; None if not, or if it is too long.
+
+    Args:
+        limit: how many turns to do at most.
+        whole: whether the loop ends then, rather than being too long.
+    """
+    with VariableScope() as scope:
+        for turn in itertools.count():
+            if turn == limit and whole:
+                break
+            holds = as_tensor(cond(*values))
+            if isinstance(holds, SymbolicTensor) or (holds and turn == limit):
+                return None
+            if not holds:
+                break
+            values = step(*values)
+    commit(scope)
+    return values
+
+
+def _traced_count(lower: int, upper: int, body_fun: Any, value: Any) -> Any:
+    """Return the last value of a long loop of known length in a function that is traced."""
+    for first in (lower, lower + 1):  # types often settle in the first turn: 0 + 1.5
+        try:
+            return state.trace.repeated(
+                lambda i, _: less(i, upper),
+                lambda i, value: (i + 1, tree.map_structure(as_tensor, body_fun(i, value))),
+                (as_tensor(first), value),
+                turns=upper - first,
+            )[1]
+        except state.trace.unsteady:
+            if first > lower:
+                raise
+            value = tree.map_structure(as_tensor, body_fun(as_tensor(lower), value))
+    raise AssertionError
+
+
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """Return the last `value = body_fun(i, value)` for i from `lower` up to below `upper`."""
     if isinstance(lower, SymbolicTensor) or isinstance(upper, SymbolicTensor):
@@ -154,7 +234,10 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
             (lower, upper, init_val),
         )[2]
     value = tree.map_structure(as_tensor, init_val)
-    for i in range(int(lower), int(upper)):
+    lower, upper = int(lower), int(upper)
+    if _tracing() and not state.recorders and upper - lower > _SHORT:
+        return _traced_count(lower, upper, body_fun, value)
+    for i in range(lower, upper):
         value = body_fun(as_tensor(i), value)
     return value
 

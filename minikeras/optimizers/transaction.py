@@ -1,26 +1,12 @@
 """Change several Variables all together or not at all."""
 
-import collections
-import itertools
 from collections.abc import Callable
 from typing import Any
 
-from minikeras.core.context import VariableScope, state
+from minikeras.core.context import VariableScope
+from minikeras.core.context import commit as commit
 from minikeras.core.tensor import SymbolicTensor
 from minikeras.ops.elementwise import where
-
-
-def commit(scope: VariableScope) -> None:
-    """Give Variables the values assigned in a scope that was left.
-
-    Nothing can come in between: the loop runs in C, where no signal handler is called.
-    """
-    if state.scope is not None:
-        for variable, value in scope.assigned.values():
-            state.scope.assign(variable, value)
-        return
-    variables, values = zip(*scope.assigned.values(), strict=True)
-    collections.deque(map(setattr, variables, itertools.repeat("stored"), values), maxlen=0)
 
 
 def choose(condition: Any, then: Callable[[], None], otherwise: Callable[[], None]) -> None:

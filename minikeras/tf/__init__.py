@@ -17,6 +17,7 @@ from minikeras import metrics as metrics
 from minikeras import ops as _ops
 from minikeras import optimizers as optimizers
 from minikeras.core.check import check_gradients as _check_gradients
+from minikeras.core.context import state as _state
 from minikeras.core.forward import ForwardAccumulator as _ForwardAccumulator
 from minikeras.core.gradients import custom_gradient as custom_gradient
 from minikeras.core.gradients import identity as _identity
@@ -70,6 +71,8 @@ from minikeras.tf.arrays import tensor_scatter_nd_update as tensor_scatter_nd_up
 from minikeras.tf.arrays import where as where
 from minikeras.tf.debugging import Assert as Assert
 from minikeras.tf.function import function as function
+from minikeras.tf.function import functions_run_eagerly as _functions_run_eagerly
+from minikeras.tf.function import run_functions_eagerly as _run_functions_eagerly
 from minikeras.tf.module import Module as Module
 from minikeras.tf.products import matmul as matmul
 from minikeras.tf.variable import Variable as Variable
@@ -128,14 +131,15 @@ autodiff = _SimpleNamespace(GradientTape=GradientTape, ForwardAccumulator=_Forwa
 test = _SimpleNamespace(check_gradients=_check_gradients)
 config = _SimpleNamespace(
     list_physical_devices=lambda device_type=None: [],
-    run_functions_eagerly=lambda run_eagerly: None,
+    run_functions_eagerly=_run_functions_eagerly,
+    functions_run_eagerly=_functions_run_eagerly,
 )
 dtypes = _SimpleNamespace(DType=DType, as_dtype=lambda dtype: _DTYPES[_as_dtype(dtype)])
 
 
 def executing_eagerly() -> bool:
-    """Return True."""
-    return True
+    """Tell whether ops compute at once: not while a function is traced."""
+    return _state.trace is None or _state.scope is None
 
 
 def print(

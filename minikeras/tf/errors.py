@@ -1,5 +1,9 @@
 """`tf.errors`: the classes that TensorFlow code catches."""
 
+from minikeras.errors import NotAllowedInTraceError
+
+OperatorNotAllowedInGraphError = NotAllowedInTraceError
+
 
 class OpError(Exception):
     """The base of the errors here."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from minikeras.core.context import eagerly
 from minikeras.core.tensor import array_text
 from minikeras.core.variable import Variable as CoreVariable
 
@@ -30,7 +31,8 @@ class Variable(CoreVariable):
                 "tensor or a function without arguments."
             )
         if callable(initial_value):
-            initial_value = initial_value()
+            with eagerly():
+                initial_value = initial_value()
         super().__init__(
             initial_value,
             shape=shape,

@@ -1,0 +1,1 @@
+"""Turn traced functions into native code: trace, rewrite, fuse, lower, plan, run."""

@@ -1,0 +1,1 @@
+"""Write the kernels that are more than loops over elements: products, convolutions, pooling."""

@@ -1,0 +1,89 @@
+"""Trace functions and compare what native plans compute with what NumPy does."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minikeras import ops, tree
+from minikeras.compiler.executor import Executor
+from minikeras.compiler.graph import Graph
+from minikeras.compiler.interpret import Interpreter
+from minikeras.compiler.plan import Call, Plan
+from minikeras.core.context import overridden
+from minikeras.core.tape import GradientTape
+from minikeras.core.tensor import SymbolicTensor
+
+TOLERANCE = {"float32": 3e-4, "float64": 1e-8}
+
+
+class Both(NamedTuple):
+    """One function, interpreted and native; both take a list of arrays."""
+
+    interpreted: Interpreter
+    native: Executor
+
+    @property
+    def in_numpy(self):
+        """Names of the primitives that the plan leaves to NumPy."""
+        return {a.node.op.name for a in self.native.plan.actions if isinstance(a, Call)}
+
+
+def traced(function, arrays, donated=()):
+    """Trace a function of tensors like `arrays`; its results are flattened."""
+    inputs = [SymbolicTensor(array.shape, array.dtype) for array in arrays]
+    with overridden(inline=True):
+        outputs = tree.flatten(function(*inputs))
+    graph = Graph("traced", inputs, outputs)
+    return Both(Interpreter(graph), Executor(Plan(graph.nodes, inputs, outputs, donated)))
+
+
+def agree(function, arrays):
+    """Assert that both compute the same, up to rounding; return them."""
+    both = traced(function, arrays)
+    before = [array.copy() for array in arrays]
+    expected, got = both.interpreted(arrays), both.native(arrays)
+    assert got is not None
+    assert len(got) == len(expected)
+    for a, b in zip(got, expected, strict=True):
+        close(a, b)
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    return both
+
+
+def close(got, expected):
+    """Assert equal shapes and dtypes, and numbers equal up to the rounding of large sums."""
+    assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
+    if expected.dtype.kind != "f":
+        np.testing.assert_array_equal(got, expected)
+        return
+    tolerance = TOLERANCE.get(expected.dtype.name, 2e-2)
+    largest = np.abs(expected[np.isfinite(expected)]).max(initial=1)
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * largest)
+
+
+def with_derivatives(op, order, places):
+    """Return a function that also returns first and second derivatives for inputs at `places`."""
+
+    def differentiated(*inputs):
+        results = tree.flatten(op(*inputs))
+        sources = [inputs[i] for i in places]
+        if not (order and sources):
+            return results
+        with GradientTape() as outer:
+            outer.watch(sources)
+            with GradientTape() as tape:
+                tape.watch(sources)
+                ys = [y for y in tree.flatten(op(*inputs)) if y.dtype.is_floating]
+                total = [ops.sum(ops.sin(y)) for y in ys]
+            first = _dense(tape.gradient(total, sources))
+            squares = [ops.sum(ops.square(g)) for g in first]
+        second = _dense(outer.gradient(squares, sources)) if order > 1 and squares else []
+        return [*results, *first, *second]
+
+    return differentiated
+
+
+def _dense(gradients):
+    return [g.dense() if hasattr(g, "dense") else g for g in gradients if g is not None]
