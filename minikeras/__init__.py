@@ -30,7 +30,7 @@ _NAMES = {
     "models": "Model Sequential",
     "optimizers": "Optimizer",
     "regularizers": "Regularizer",
-    "compiler.function": "function",
+    "compiler.tracing.function": "function",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minikeras import ops, tree
-from minikeras.compiler.executor import Executor
-from minikeras.compiler.graph import Graph
-from minikeras.compiler.interpret import Interpreter
-from minikeras.compiler.plan import Call, Plan
+from minikeras.compiler.planning.executor import Executor
+from minikeras.compiler.planning.plan import Call, Plan
+from minikeras.compiler.tracing.graph import Graph
+from minikeras.compiler.tracing.interpret import Interpreter
 from minikeras.core.context import overridden
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import SymbolicTensor

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import minikeras as keras
 from minikeras import layers, ops
-from minikeras.compiler import llvm
-from minikeras.compiler.build import Native
-from minikeras.compiler.graph import Graph
+from minikeras.compiler.native import llvm
+from minikeras.compiler.planning.build import Native
+from minikeras.compiler.tracing.graph import Graph
 from minikeras.core.context import overridden
 from minikeras.core.tensor import SymbolicTensor
 from minikeras.ops.contraction import contract

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minikeras.compiler import llvm, machine
 from minikeras.compiler.kernels import convolution
 from minikeras.compiler.kernels.axes import image_axes, output_axes
 from minikeras.compiler.kernels.convolution_weights import Packing, pack
+from minikeras.compiler.native import llvm, machine
 from minikeras.ops.convolution import _conv, _conv_input_gradient
 from minikeras.ops.pooling import _find_first_maximum, _max_pool
 from minikeras.ops.windows import Window, sliding

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from minikeras.compiler import functions, llvm, philox, trigonometry, wide
-from minikeras.compiler.formula import Number
-from minikeras.compiler.scalars import INDEXED
+from minikeras.compiler.native import llvm
+from minikeras.compiler.scalars import functions, philox, trigonometry, wide
+from minikeras.compiler.scalars.formula import Number
+from minikeras.compiler.scalars.table import INDEXED
 from minikeras.ops import random
 from tests.native import compute, ulps
 

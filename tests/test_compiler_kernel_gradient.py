@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minikeras.compiler import llvm, machine
 from minikeras.compiler.kernels.kernel_gradient import kernel_gradient
 from minikeras.compiler.kernels.kernel_tiles import band_of, sweep_of, tile_of
+from minikeras.compiler.native import llvm, machine
 from minikeras.ops.convolution import _conv_kernel_gradient
 from minikeras.ops.windows import Window, sliding
 from tests import native

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minikeras.compiler import llvm
+from minikeras.compiler.fusion.views import natural
 from minikeras.compiler.kernels import gathering, moving
-from minikeras.compiler.views import natural
+from minikeras.compiler.native import llvm
 from minikeras.core.graph import Slot
 from minikeras.ops import gathering as ops_gathering
 from minikeras.ops import indexing, scattering

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from minikeras.compiler import llvm
-from minikeras.compiler.emit import Code
 from minikeras.compiler.kernels import pooling as native
+from minikeras.compiler.native import llvm
+from minikeras.compiler.native.emit import Code
 from minikeras.ops import pooling
 from minikeras.ops.windows import Window, sliding
 from tests.native import run, spoiled

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minikeras.compiler import llvm, machine
 from minikeras.compiler.kernels import product
 from minikeras.compiler.kernels.product import Epilogue, Matrix, matmul
+from minikeras.compiler.native import llvm, machine
 
 pytestmark = pytest.mark.skipif(not llvm.available(), reason="native code needs llvmlite")
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from minikeras import config
-from minikeras.compiler import driver, llvm, machine, store, threads
-from minikeras.compiler.emit import Code
+from minikeras.compiler.native import driver, llvm, machine, store, threads
+from minikeras.compiler.native.emit import Code
 
 pytest.importorskip("llvmlite")
 native = pytest.mark.skipif(not llvm.available(), reason="native code is switched off")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from minikeras import ops
-from minikeras.compiler import llvm
-from minikeras.compiler.scalars import ALL, FLOATS, INTEGERS, LOWERINGS, lowers, supports
+from minikeras.compiler.native import llvm
+from minikeras.compiler.scalars.table import ALL, FLOATS, INTEGERS, LOWERINGS, lowers, supports
 from minikeras.core import basic, gradients
 from minikeras.core.dispatch import Primitive
 from tests.native import compute

@@ -14,8 +14,8 @@ import pytest
 
 import minikeras as keras
 from minikeras import layers, losses, ops, optimizers, tf
-from minikeras.compiler import concrete, function, signature
-from minikeras.compiler.interpret import Interpreter
+from minikeras.compiler.tracing import concrete, function, signature
+from minikeras.compiler.tracing.interpret import Interpreter
 from minikeras.core.context import VariableScope, overridden, state
 from minikeras.core.tensor import EagerTensor, SymbolicTensor
 

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from minikeras.compiler import algebra, movement, sums
-from minikeras.compiler.pattern import P, Row, rows_by_op, variables
-from minikeras.compiler.rewrite import simplify, verify
-from minikeras.compiler.rules import ROWS
+from minikeras.compiler.rewriting import algebra, movement, sums
+from minikeras.compiler.rewriting.pattern import P, Row, rows_by_op, variables
+from minikeras.compiler.rewriting.rewrite import simplify, verify
+from minikeras.compiler.rewriting.rules import ROWS
 from minikeras.core.context import overridden
 from minikeras.core.dispatch import Node, Primitive
 from minikeras.core.graph import collect

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from minikeras import ops, random, tf
-from minikeras.compiler.interpret import build
-from minikeras.compiler.listing import listed
-from minikeras.compiler.trace import Graph, trace
+from minikeras.compiler.tracing.interpret import build
+from minikeras.compiler.tracing.listing import listed
+from minikeras.compiler.tracing.trace import Graph, trace
 from minikeras.core.context import overridden, record_source_lines, state
 from minikeras.core.dispatch import Node
 from minikeras.core.graph import Slot

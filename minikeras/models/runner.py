@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from minikeras.compiler.function import Function
+from minikeras.compiler.tracing.function import Function
 from minikeras.core.context import VariableScope, commit, state
 
 _runners: "weakref.WeakKeyDictionary[Any, dict[str, Runner]]" = weakref.WeakKeyDictionary()

@@ -7,7 +7,7 @@ output; the kernel is then flipped, so that taps and source places always ascend
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from minikeras.compiler.emit import Code, Index
+from minikeras.compiler.native.emit import Code, Index
 from minikeras.ops.windows import Window
 
 MOST_RUNS = 40

@@ -8,8 +8,6 @@ outputs, followed by activation and pooling if wanted, and from turned kernels i
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from minikeras.compiler import machine
-from minikeras.compiler.emit import Code, Index, Value, product, size_of
 from minikeras.compiler.kernels.axes import (
     Axis,
     Block,
@@ -30,7 +28,9 @@ from minikeras.compiler.kernels.convolution_block import (
 )
 from minikeras.compiler.kernels.convolution_pool import Best
 from minikeras.compiler.kernels.convolution_weights import Packing, pack
-from minikeras.compiler.program import Kernel
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import Code, Index, Value, product, size_of
+from minikeras.compiler.native.program import Kernel, Step
 from minikeras.ops.windows import Window
 
 KINDS = ("float32", "float64")
@@ -56,15 +56,6 @@ class Epilogue(NamedTuple):
 
 
 PLAIN = Epilogue(lambda _code: None, lambda _code, sums, *_: sums)
-
-
-class Step(NamedTuple):
-    """A kernel and what it works on: `x` or `g`, `kernel`, `out`, `position`, `scratch0`."""
-
-    kernel: Kernel
-    operands: tuple[str, ...]
-    scratch: int = 0
-    """Bytes of `scratch0`, which this step fills."""
 
 
 def forward(

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minikeras.compiler import machine
-from minikeras.compiler.emit import Code, Index, Value, product, size_of
 from minikeras.compiler.kernels.axes import Axis, Block, Meeting, Phase, Run, bounds, sizes
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import Code, Index, Value, product, size_of
 
 UNROLLED = 240
 """Multiplications of vectors that may be written out one after the other."""

@@ -1,7 +1,7 @@
 """Keep the largest values of windows while a convolution computes them, and where they were."""
 
-from minikeras.compiler.emit import Code, Index, Value
 from minikeras.compiler.kernels.convolution_block import Columns, Shape
+from minikeras.compiler.native.emit import Code, Index, Value
 
 
 class Best:

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from minikeras.compiler import machine
-from minikeras.compiler.emit import Code, Value, size_of
-from minikeras.compiler.program import Kernel
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import Code, Value, size_of
+from minikeras.compiler.native.program import Kernel
 
 
 class Packing(NamedTuple):

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minikeras.compiler import machine
-from minikeras.compiler.emit import Code, Index, Value, product, size_of
+from minikeras.compiler.fusion.views import natural
 from minikeras.compiler.kernels.moving import fill, strided_copy, write_row
-from minikeras.compiler.kernels.product import Step
-from minikeras.compiler.program import Kernel
-from minikeras.compiler.views import natural
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import Code, Index, Value, product, size_of
+from minikeras.compiler.native.program import Kernel, Step
 from minikeras.core.graph import Slot
 
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")

@@ -5,25 +5,14 @@ not depend on how many threads there are. Where tiles are few, the batch is cut 
 and a second kernel adds them up in order.
 """
 
-from typing import NamedTuple
-
-from minikeras.compiler import machine
-from minikeras.compiler.emit import Code, product, size_of
 from minikeras.compiler.kernels.kernel_sums import Writer
 from minikeras.compiler.kernels.kernel_tiles import band_of, sweep_of, tile_of
-from minikeras.compiler.program import Kernel
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import Code, product, size_of
+from minikeras.compiler.native.program import Kernel, Step
 from minikeras.ops.windows import Window
 
 KINDS = ("float32", "float64")
-
-
-class Step(NamedTuple):
-    """A kernel and what it works on: `x`, `g`, `out`, `bias`, `scratch0`."""
-
-    kernel: Kernel
-    operands: tuple[str, ...]
-    scratch: int = 0
-    """Bytes of `scratch0`, which this step fills."""
 
 
 def kernel_gradient(

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from minikeras.compiler.emit import Code, Index, Value, product
 from minikeras.compiler.kernels.kernel_tiles import Sweep, Tile
+from minikeras.compiler.native.emit import Code, Index, Value, product
 
 
 class Place(NamedTuple):

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minikeras.compiler.emit import Cell, Code, Index, Value
 from minikeras.compiler.kernels.kernel_places import Place, Places, most
 from minikeras.compiler.kernels.kernel_tiles import Band, Sweep, Tile
+from minikeras.compiler.native.emit import Cell, Code, Index, Value
 
 
 class _Part(NamedTuple):

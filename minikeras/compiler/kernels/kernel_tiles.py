@@ -7,7 +7,7 @@ filters. The sum over pixels goes band by band, so that all tiles meet a band wh
 import itertools
 from typing import NamedTuple
 
-from minikeras.compiler.emit import product
+from minikeras.compiler.native.emit import product
 from minikeras.ops.windows import Window
 
 Axes = tuple[int, ...]

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minikeras.compiler import machine
-from minikeras.compiler.emit import Code, Index, Value, product
-from minikeras.compiler.kernels.product import Step
-from minikeras.compiler.program import Kernel
-from minikeras.compiler.views import natural
+from minikeras.compiler.fusion.views import natural
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import Code, Index, Value, product
+from minikeras.compiler.native.program import Kernel, Step
 
 _UNITS = 64  # enough for shares of one size, few enough to cost nothing
 _CHUNK = 16384  # bytes: long rows are cut into such units

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from minikeras.compiler.emit import Code, Index, Value, product
 from minikeras.compiler.kernels.pooling_loops import (
     WRITTEN_OUT,
     Job,
@@ -32,7 +31,8 @@ from minikeras.compiler.kernels.pooling_loops import (
     steps,
 )
 from minikeras.compiler.kernels.pooling_loops import job as job
-from minikeras.compiler.kernels.product import Step
+from minikeras.compiler.native.emit import Code, Index, Value, product
+from minikeras.compiler.native.program import Step
 
 # ---- windows are read ----------------------------------------------------------------------------
 

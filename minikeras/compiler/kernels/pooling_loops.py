@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minikeras.compiler import machine
-from minikeras.compiler.emit import Code, Index, Value, literal, product, size_of
-from minikeras.compiler.kernels.product import Step
-from minikeras.compiler.program import Kernel
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import Code, Index, Value, literal, product, size_of
+from minikeras.compiler.native.program import Kernel, Step
 from minikeras.ops.windows import Window
 
 Emit = Callable[[Code, Value, Index, Index, Value | None], None]

@@ -9,26 +9,19 @@ The speeds in comments are GFLOP/s of one core that can do 250 (AVX-512, 1 MiB o
 
 from typing import NamedTuple
 
-from minikeras.compiler import machine
-from minikeras.compiler.emit import size_of
 from minikeras.compiler.kernels.product_form import Epilogue as Epilogue
 from minikeras.compiler.kernels.product_form import Matrix as Matrix
 from minikeras.compiler.kernels.product_form import Tiles
 from minikeras.compiler.kernels.product_panels import gather_text
 from minikeras.compiler.kernels.product_tiles import text
-from minikeras.compiler.program import Kernel
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import size_of
+from minikeras.compiler.native.program import Kernel, Step
 
 _PAGE = 4096
 """Lines so many bytes apart, or a multiple of it, share few places in the caches."""
 _PANEL = 60 << 10
 """Bytes of the stack for a panel at most."""
-
-
-class Step(NamedTuple):
-    """A kernel and the names of its operands: "a", "b", "scratch0", those of the epilogue."""
-
-    kernel: Kernel
-    operands: tuple[str, ...]
 
 
 class Work(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from minikeras.compiler.emit import Code, Index, Value
+from minikeras.compiler.native.emit import Code, Index, Value
 
 
 class Matrix(NamedTuple):

@@ -1,7 +1,7 @@
 """Copy parts of the operands of a matrix product, so that its tiles read them in order."""
 
-from minikeras.compiler.emit import Code, Index, Value, size_of
 from minikeras.compiler.kernels.product_form import Place, Tiles
+from minikeras.compiler.native.emit import Code, Index, Value, size_of
 
 
 def pack(code: Code, tiles: Tiles, place: Place, source: Value, panel: Value) -> None:

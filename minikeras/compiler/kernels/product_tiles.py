@@ -13,9 +13,9 @@ to the stack of the thread, in the order in which it is read.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
-from minikeras.compiler.emit import Cell, Code, Index, Value
 from minikeras.compiler.kernels.product_form import Epilogue, Place, Tiles
 from minikeras.compiler.kernels.product_panels import fetch, pack
+from minikeras.compiler.native.emit import Cell, Code, Index, Value
 
 _Visit = Callable[[Value, int, Cell, Value | None], None]
 

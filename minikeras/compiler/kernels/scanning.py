@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from minikeras.compiler import machine
-from minikeras.compiler.emit import Code, product, size_of
-from minikeras.compiler.kernels.product import Step
-from minikeras.compiler.program import Kernel
+from minikeras.compiler.native import machine
+from minikeras.compiler.native.emit import Code, product, size_of
+from minikeras.compiler.native.program import Kernel, Step
 
 _KINDS = (
     "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

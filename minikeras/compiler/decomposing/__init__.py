@@ -1,0 +1,1 @@
+"""Write large primitives in small ones, which loops can fuse."""

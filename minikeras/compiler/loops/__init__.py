@@ -1,0 +1,1 @@
+"""Write the kernels of fused elementwise ops and reductions."""

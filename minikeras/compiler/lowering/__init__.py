@@ -1,0 +1,1 @@
+"""Choose kernels for the groups of a graph."""

@@ -1,0 +1,1 @@
+"""Write, compile, keep and run native code: what knows the machine."""

@@ -1,0 +1,1 @@
+"""Turn a graph into steps over planned memory, run them, and explain them."""

@@ -1,0 +1,48 @@
+"""Choose how a graph is run: natively where that can be, else by NumPy."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minikeras.compiler.native import llvm
+from minikeras.compiler.planning import explain
+from minikeras.compiler.planning.executor import Executor
+from minikeras.compiler.planning.plan import Plan
+from minikeras.compiler.rewriting.rewrite import simplify
+from minikeras.compiler.tracing.graph import Graph
+from minikeras.compiler.tracing.interpret import Donated, Interpreter
+from minikeras.core.tensor import Array
+
+
+class Native:
+    """Run a graph by native code; by NumPy for inputs that native code does not take.
+
+    NumPy then raises what there is to raise: an index outside, a label that is no class.
+    """
+
+    def __init__(self, graph: Graph, donated: Donated) -> None:
+        self._graph = graph
+        nodes, outputs = simplify(graph.nodes, graph.outputs)
+        self.nodes, self.outputs = nodes, outputs
+        self._executor = Executor(Plan(nodes, graph.inputs, outputs, donated))
+        self._interpreter: Interpreter | None = None
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        """Return one array for each output."""
+        results = self._executor(arrays)
+        if results is None:
+            self._interpreter = self._interpreter or Interpreter(self._graph)
+            return self._interpreter(arrays)
+        return results
+
+    def explain(self) -> str:
+        """Return as text what runs where."""
+        return explain.explain(self._executor, self._graph.name)
+
+
+def build(graph: Graph, donated: Donated = ()) -> Callable[[Sequence[Array]], Any]:
+    """Return what runs a graph: arrays of the inputs in, arrays of the outputs out.
+
+    Args:
+        donated: pairs of an input and an output that may be written over the input's array.
+    """
+    return Native(graph, donated) if llvm.available() else Interpreter(graph, donated)

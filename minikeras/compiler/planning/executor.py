@@ -1,0 +1,209 @@
+"""Run a plan: native programs over planned memory, and NumPy calls between them."""
+
+import ctypes
+import operator
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minikeras.compiler.fusion.views import View, full
+from minikeras.compiler.native import llvm, threads
+from minikeras.compiler.native.driver import BARRIER, BRANCH, END
+from minikeras.compiler.native.emit import HEADER
+from minikeras.compiler.native.program import Step
+from minikeras.compiler.planning.memory import Memory, address, key_of, viewed
+from minikeras.compiler.planning.plan import Call, Check, Plan
+from minikeras.core.basic import numpy_dtype
+from minikeras.core.context import state
+from minikeras.core.dispatch import Node
+from minikeras.core.tensor import Array, EagerTensor
+
+# Below this much work (a flop or a byte counts one) waking other threads costs more than it saves;
+# and below a quarter of it, letting other Python threads run in the meantime.
+_WORTH_THREADS = 100_000
+
+Make = Callable[[Sequence[Array]], Array]
+"""Return a result, given the arrays of the inputs."""
+
+
+class Executor:
+    """A plan bound to memory, which can be run again and again.
+
+    Call it with an array for each input; it returns an array for each output. If it returns None
+    the inputs are not fit for native code, and nothing has been changed.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.memory = Memory(plan)
+        self.made: dict[int, Array] = {}
+        """What this run has made outside of the arena, by key."""
+        self._lock = threading.RLock()
+        self._programs: list[Callable[[Sequence[Array]], bool]] = []
+        self._bind()
+        self._make = [self._maker(i) for i in range(len(plan.outputs))]
+        self._fresh = [
+            (key, self.memory.slots[key], shape, dtype)
+            for key, (shape, dtype) in self.memory.fresh.items()
+        ]
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array] | None:
+        """Run the plan."""
+        with self._lock:
+            memory, made = self.memory, self.made
+            memory.point(arrays)
+            for key, slot, shape, dtype in self._fresh:
+                made[key] = array = np.empty(shape, dtype)
+                memory.table[slot] = address(array)
+            try:
+                for program in self._programs:
+                    if not program(arrays):
+                        return None
+                return [make(arrays) for make in self._make]
+            finally:
+                made.clear()
+
+    # -- programs ------------------------------------------------------------------------------
+
+    def _bind(self) -> None:
+        """Compile all kernels and cut the actions into native programs and calls of NumPy."""
+        texts = [a.kernel.text for a in self.plan.actions if isinstance(a, Step)]
+        found = dict(zip(texts, llvm.addresses(texts), strict=True))
+        native: list[Step | Check] = []
+        memory = self.memory
+        for action in (*self.plan.actions, None):
+            known = isinstance(action, Check) and not memory.is_temporary(key_of(action.doubt))
+            if isinstance(action, (Step, Check)) and not known:
+                native.append(action)
+                continue
+            if native:
+                self._programs.append(self._native(native, found))
+                native = []
+            if isinstance(action, Check):
+                self._programs.append(_Asked(self, action.doubt))
+            elif isinstance(action, Call):
+                self._programs.append(_Called(self, action.node))
+
+    def _native(self, actions: Sequence[Step | Check], found: dict[str, int]) -> "_Native":
+        """Write the records of a program."""
+        slots = self.memory.slots
+        words: list[int] = []
+        targets: list[int] = []
+        for i, action in enumerate(actions):
+            if isinstance(action, Check):
+                targets.append(len(words) + HEADER + 2)
+                words += [0, BRANCH, 0, BARRIER, HEADER + 3, slots[key_of(action.doubt)], 1, 0]
+                continue
+            kernel = action.kernel
+            flags = 0 if _independent(actions, i) else BARRIER
+            rest = [*(slots[key_of(thing)] for thing in action.operands), *kernel.parameters]
+            words += [found[kernel.text], kernel.units, kernel.grain, flags, HEADER + len(rest)]
+            words += rest
+        for place in targets:
+            words[place] = len(words)
+        words += [0, END, 0, 0, HEADER]
+        work = sum(a.kernel.flops + a.kernel.moved for a in actions if isinstance(a, Step))
+        truth = np.dtype(bool)
+        checks = [action for action in actions if isinstance(action, Check)]
+        doubts = [self.memory.array(key_of(check.doubt), (), truth) for check in checks]
+        return _Native(self.memory, words, work, doubts)
+
+    def source(self, view: View, arrays: Sequence[Array]) -> Array:
+        """Return the array of which something is a view, given the inputs' arrays."""
+        memory, source = self.memory, view.source
+        if isinstance(source, EagerTensor):
+            return source.array
+        if source.key in self.made:
+            return self.made[source.key]
+        if source.key in memory.inputs:
+            return arrays[memory.inputs[source.key]]
+        return memory.array(source.key, tuple(source.plain_shape), numpy_dtype(source))
+
+    # -- results -------------------------------------------------------------------------------
+
+    def _maker(self, number: int) -> Make:
+        plan, memory = self.plan, self.memory
+        view = plan.views.of(plan.outputs[number])
+        source = view.source
+        if number in plan.in_place:
+            return operator.itemgetter(plan.in_place[number])
+        if isinstance(source, EagerTensor):
+            constant = viewed(source.array, view)
+            return lambda _: constant
+        if source.key in memory.inputs:
+            place = memory.inputs[source.key]
+            return lambda arrays: viewed(arrays[place], view)
+        if memory.is_temporary(source.key):
+            shape = tuple(source.plain_shape)
+            copy = viewed(memory.array(source.key, shape, numpy_dtype(source)), view).copy
+            return lambda _: copy()
+        made, key = self.made, source.key
+        if view.whole and view.shape == tuple(source.plain_shape):
+            return lambda _: made[key]
+        return lambda _: viewed(made[key], view)
+
+
+class _Native:
+    """Run a program; tell whether no doubt came up."""
+
+    def __init__(
+        self, memory: Memory, words: Sequence[int], work: int, doubts: list[Array]
+    ) -> None:
+        self._records = (ctypes.c_int64 * len(words))(*words)
+        self._table, self._start = ctypes.addressof(memory.table), ctypes.addressof(self._records)
+        self._doubts = doubts
+        self._parallel = work > _WORTH_THREADS
+        self._small = work < _WORTH_THREADS // 4
+
+    def __call__(self, _: Sequence[Array]) -> bool:
+        for doubt in self._doubts:
+            doubt[()] = False
+        if self._small:
+            threads.run_small(self._table, self._start)
+        else:
+            threads.run(self._table, self._start, self._parallel)
+        return not self._doubts or not any(self._doubts)
+
+
+class _Asked:
+    """Tell whether a doubt that NumPy computed did not come up."""
+
+    def __init__(self, executor: Executor, doubt: Any) -> None:
+        self._executor, self._view = executor, full(doubt)
+
+    def __call__(self, arrays: Sequence[Array]) -> bool:
+        return not self._executor.source(self._view, arrays).any()
+
+
+class _Called:
+    """Do one node in NumPy."""
+
+    def __init__(self, executor: Executor, node: Node) -> None:
+        self._executor, self._node = executor, node
+        self._views = [executor.plan.views.of(x) for x in node.inputs]
+
+    def __call__(self, given: Sequence[Array]) -> bool:
+        node, executor = self._node, self._executor
+        arrays = [viewed(self._executor.source(view, given), view) for view in self._views]
+        result = state.quietly(node.op.forward, *arrays, **node.params)
+        results = result if node.op.multiple else (result,)
+        for output, array in zip(node.outputs, results, strict=True):
+            array = np.ascontiguousarray(array).reshape(tuple(output.plain_shape))
+            if array.base is not None:  # it may be a view of what will be overwritten
+                array = array.copy()
+            executor.made[output.key] = array
+            slot = executor.memory.slots.get(output.key)
+            if slot is not None:
+                executor.memory.table[slot] = address(array)
+        return True
+
+
+def _independent(actions: Sequence[Step | Check], number: int) -> bool:
+    """Tell whether the next step may begin while other threads are still at this one."""
+    pair = actions[number : number + 2]
+    return len(pair) == 2 and all(isinstance(a, Step) and a.kernel.grain == 0 for a in pair)
+
+
+__all__ = ["Call", "Executor"]

@@ -1,0 +1,1 @@
+"""Simplify graphs by tables of patterns and what takes their place."""

@@ -1,0 +1,1 @@
+"""Write elementwise ops: a table, and the vector functions behind it."""

@@ -1,0 +1,303 @@
+"""Run one traced graph: hand Variables in and out, and let tapes outside see the call."""
+
+import operator
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from minikeras.compiler.planning.build import build
+from minikeras.compiler.tracing.graph import Graph, packer, replayed
+from minikeras.core.basic import numpy_dtype
+from minikeras.core.context import VariableScope, state, store
+from minikeras.core.dispatch import Node, Primitive
+from minikeras.core.graph import fill
+from minikeras.core.tape import GradientTape
+from minikeras.core.tensor import Array, EagerTensor, IndexedSlices, SymbolicTensor
+from minikeras.core.variable import Variable
+
+Run = Callable[[list[Array], bool], Any]
+Again = Callable[[Sequence[Any]], list[Any]]
+
+
+class Concrete:
+    """A traced function for one kind of arguments, ready to run.
+
+    Args:
+        graph: what was traced.
+        again: runs the function again on other tensors, for graphs that cannot be replayed.
+        compiled: turns a Python function into one that is traced: `function` itself.
+    """
+
+    def __init__(self, graph: Graph, again: Again, compiled: Callable[..., Any]) -> None:
+        self.graph = graph
+        pairs = _donated(graph)
+        self.execute = build(graph, pairs)
+        owned = {number for number, _ in getattr(self.execute, "donated", pairs)}
+        self._owned = [graph.arguments + i in owned for i in range(len(graph.variables))]
+        self._lock = _lock_of(graph.assigned)
+        self._op = _Call(graph, again, compiled)
+        self.run: Run = (
+            _assigning(graph, self.execute, self._owned, self._lock)
+            if graph.assigned
+            else _reading(graph, self.execute)
+        )
+        """Takes the arguments' arrays, and whether the caller may change some of them later."""
+
+    def values(self) -> list[Any]:
+        """Return what the Variables are now, and tell tapes of those that are read."""
+        unread = self.graph.unread
+        return [v._now() if v.key in unread else v.value for v in self.graph.variables]
+
+    def run_open(self, tensors: Sequence[EagerTensor], values: Sequence[EagerTensor]) -> Any:
+        """Run where tapes record or a scope keeps assignments.
+
+        Args:
+            tensors: the arguments.
+            values: those of the Variables.
+        """
+        graph = self.graph
+        given = [tensor.array for tensor in tensors]
+        given += [
+            value.array.copy() if owned else value.array
+            for value, owned in zip(values, self._owned, strict=True)
+        ]
+        with self._lock:
+            outputs = [EagerTensor(array) for array in self.execute(given)]
+            results, after = outputs[: graph.results], outputs[graph.results :]
+            if state.scope is None:
+                store(graph.assigned, after)
+            else:
+                for variable, value in zip(graph.assigned, after, strict=True):
+                    state.scope.assign(variable, value)
+        if state.recorders:
+            self._op._record([*tensors, *values], {}, results)
+        return fill(graph.structure, results)
+
+
+def _donated(graph: Graph) -> list[tuple[int, int]]:
+    """Return which inputs' arrays may be written over by which outputs.
+
+    Those of Variables that are assigned, unless another output is the very value before.
+    """
+    keys = [output.key for output in graph.outputs]
+    pairs = []
+    for i in range(len(graph.assigned)):
+        number, output = graph.arguments + i, graph.results + i
+        made = getattr(graph.outputs[output], "node", None) is not None
+        if made and graph.inputs[number].key not in keys:
+            pairs.append((number, output))
+    return pairs
+
+
+# ---- locks ---------------------------------------------------------------------------------------
+
+# Functions that assign the same Variables must not run at the same time: both would take the same
+# values in, and one update would be lost. Locks live as long as the functions that use them.
+_locks: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+_making = threading.Lock()
+
+
+class _Several:
+    """Several locks, always taken in the same order."""
+
+    def __init__(self, locks: Sequence[Any]) -> None:
+        self._locks = sorted(locks, key=id)
+
+    def __enter__(self) -> None:
+        for lock in self._locks:
+            lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        for lock in self._locks:
+            lock.release()
+
+
+def _lock_of(variables: Sequence[Variable]) -> Any:
+    """Return what to hold while these Variables are changed."""
+    with _making:
+        found = {id(lock): lock for v in variables if (lock := _locks.get(v.key)) is not None}
+        new = threading.RLock()
+        for variable in variables:
+            if _locks.setdefault(variable.key, new) is new:
+                found[id(new)] = new
+    locks = list(found.values())
+    return locks[0] if len(locks) == 1 else _Several(locks)
+
+
+# ---- the usual call ------------------------------------------------------------------------------
+
+
+def _reading(graph: Graph, execute: Callable[..., Any]) -> Run:
+    variables, pack, count = graph.variables, packer(graph.structure), graph.arguments
+
+    def run(arrays: list[Array], foreign: bool) -> Any:
+        for variable in variables:
+            arrays.append(variable.stored.array)  # noqa: PERF401 - quicker for a few
+        outputs = execute(arrays)
+        return pack(_apart(outputs, arrays[:count]) if foreign else outputs)
+
+    return run
+
+
+def _references(variable: Any) -> tuple[int, int]:
+    """Count references as `run` below does, to a value that only its Variable holds."""
+    stored = variable.stored
+    array = stored.array
+    return sys.getrefcount(stored), sys.getrefcount(array)
+
+
+_TENSOR, _ARRAY = _references(SimpleNamespace(stored=EagerTensor(np.zeros(()))))
+
+
+def _assigning(  # noqa: C901 - written out: a call for each Variable would cost a third more
+    graph: Graph, execute: Callable[..., Any], owned: Sequence[bool], lock: Any
+) -> Run:
+    """Return what runs a graph that assigns Variables, over their own arrays where it may."""
+    assigned, rest = graph.assigned, graph.variables[len(graph.assigned) :]
+    count, results, pack = graph.arguments, graph.results, packer(graph.structure)
+    references = sys.getrefcount
+    known = [-1] * len(assigned)
+    careful = any(owned)
+
+    def put(arrays: list[Array], outputs: list[Array]) -> None:
+        pairs = zip(assigned, arrays[count:], outputs[results:], strict=False)
+        changed = [(variable, after) for variable, before, after in pairs if after is not before]
+        store([v for v, _ in changed], [EagerTensor(after) for _, after in changed])
+
+    def own(number: int) -> Array:
+        """Return the array of a Variable's value, one that nobody else holds if it is owned."""
+        variable = assigned[number]
+        if owned[number]:
+            array, key = _own(variable)
+            known[number] = key
+            return array
+        return variable.stored.array  # type: ignore[no-any-return]
+
+    def run(arrays: list[Array], foreign: bool) -> Any:
+        outputs = None
+        with lock:
+            if careful:
+                number = 0
+                for variable in assigned:
+                    stored = variable.stored
+                    array = stored.array
+                    if (
+                        stored.key != known[number]
+                        or references(stored) != _TENSOR
+                        or references(array) != _ARRAY
+                    ):
+                        del stored, array
+                        array = own(number)
+                    arrays.append(array)
+                    number += 1  # noqa: SIM113 - enumerate would hold the number in a tuple
+            else:
+                arrays += [variable.stored.array for variable in assigned]
+            for variable in rest:
+                arrays.append(variable.stored.array)
+            try:
+                outputs = execute(arrays)
+                if foreign:
+                    outputs = _apart(outputs, arrays[:count])
+                if not careful or not all(map(operator.is_, outputs[results:], arrays[count:])):
+                    put(arrays, outputs)
+            except BaseException:
+                if outputs is not None:  # an interrupt came when the work was done
+                    put(arrays, outputs)
+                raise
+        return pack(outputs)
+
+    return run
+
+
+def _own(variable: Variable) -> tuple[Array, int]:
+    """Return the array of a Variable's value and the value's key, after copying if need be."""
+    tensor, array = _references(variable)
+    stored = variable.stored
+    flags = stored.array.flags
+    alone = tensor == _TENSOR and array == _ARRAY and stored.array.base is None
+    if not (alone and flags.writeable and flags.c_contiguous):
+        stored = variable.stored = EagerTensor(np.array(stored.array, order="C"))
+    return stored.array, stored.key
+
+
+def _apart(outputs: Sequence[Array], arguments: Sequence[Array]) -> list[Array]:
+    """Copy results that are, or show, arrays which the caller may change later."""
+    copied = []
+    for array in outputs:
+        if array.base is None:
+            for argument in arguments:
+                if array is argument:
+                    break
+            else:
+                copied.append(array)
+                continue
+        copied.append(array.copy())
+    return copied
+
+
+# ---- gradients from outside ----------------------------------------------------------------------
+
+
+class _Call(Primitive):
+    """What a tape records of a call: all of it as one node, whose vjp is traced as well."""
+
+    def __init__(self, graph: Graph, again: Again, compiled: Callable[..., Any]) -> None:
+        super().__init__(graph.name, _unused, _unused, variadic=True, multiple=True)
+        self.rules = [_Pullback(graph, again, compiled)]
+        self._keeps = {0}
+
+
+def _unused(*_: Any, **__: Any) -> Any:
+    raise AssertionError("a recorded call is only ever differentiated")
+
+
+class _Pullback:
+    """Compute the gradients of a call: run it again under a tape, as a function of its own."""
+
+    def __init__(self, graph: Graph, again: Again, compiled: Callable[..., Any]) -> None:
+        self._graph = graph
+        self._again = again
+        self._inputs = [i for i, x in enumerate(graph.inputs) if numpy_dtype(x).kind == "f"]
+        results = graph.outputs[: graph.results]
+        self._results = [i for i, y in enumerate(results) if numpy_dtype(y).kind == "f"]
+        self._compiled = compiled
+        self._function: Any = None
+
+    def __call__(self, node: Node, g: Sequence[Any], y: Any) -> list[Any]:
+        """Return a gradient for each input, None where there is none."""
+        if self._function is None:
+            self._function = self._compiled(self._pull, name=f"gradient_of_{self._graph.name}")
+        factors = [g[i].dense() if isinstance(g[i], IndexedSlices) else g[i] for i in self._results]
+        found = self._function(*node.inputs, *factors)
+        grads: list[Any] = [None] * len(node.inputs)
+        for i, grad in zip(self._inputs, found, strict=True):
+            grads[i] = grad
+        return grads
+
+    def _pull(self, *tensors: Any) -> tuple[Any, ...]:
+        count = len(self._graph.inputs)
+        inputs, factors = tensors[:count], tensors[count:]
+        sources = [inputs[i] for i in self._inputs]
+        with GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            outputs = self._outputs(inputs)
+        targets = [outputs[i] for i in self._results]
+        return tuple(tape.gradient(targets, sources, output_gradients=list(factors)))
+
+    def _outputs(self, inputs: Sequence[Any]) -> list[Any]:
+        graph = self._graph
+        if graph.replayable:
+            return replayed(graph, inputs, graph.outputs[: graph.results])
+        values = list(zip(graph.variables, inputs[graph.arguments :], strict=True))
+        with VariableScope(values):
+            return self._again(inputs[: graph.arguments])
+
+
+def all_eager(values: Sequence[Any]) -> bool:
+    """Tell whether no value is symbolic."""
+    return not any(isinstance(value, SymbolicTensor) for value in values)

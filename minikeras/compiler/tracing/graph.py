@@ -1,0 +1,109 @@
+"""Define `Graph`: what a trace leaves, the nodes between symbolic inputs and outputs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minikeras import tree
+from minikeras.compiler.tracing.listing import listed
+from minikeras.core.dispatch import Node
+from minikeras.core.graph import Slot, collect
+from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor
+from minikeras.core.variable import Variable
+
+
+class Graph:
+    """The nodes that compute `outputs` from `inputs`, in order.
+
+    Args:
+        name: of the function that was traced.
+        inputs: a tensor for each tensor argument, then one for each of `variables`.
+        outputs: tensor results, then the new values of `assigned`; eager ones are constants.
+        variables: first those that are assigned, then those that are only read.
+        assigned: the first of `variables`.
+        structure: what was returned, with a `Slot` in the place of each tensor.
+        unread: keys of the Variables among `assigned` whose values before do not matter.
+        replayable: whether a tape finds in the nodes all that gradients need.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: Sequence[SymbolicTensor],
+        outputs: Sequence[Tensor],
+        *,
+        variables: Sequence[Variable] = (),
+        assigned: Sequence[Variable] = (),
+        structure: Any = None,
+        unread: frozenset[int] = frozenset(),
+        replayable: bool = True,
+    ) -> None:
+        self.name = name
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
+        self.variables = list(variables)
+        self.assigned = list(assigned)
+        self.structure = structure
+        self.unread = unread
+        self.replayable = replayable
+        self.nodes: list[Node] = collect(self.outputs, self.inputs)
+
+    @property
+    def arguments(self) -> int:
+        """The number of tensor arguments."""
+        return len(self.inputs) - len(self.variables)
+
+    @property
+    def results(self) -> int:
+        """The number of tensors that the function returned."""
+        return len(self.outputs) - len(self.assigned)
+
+    def __str__(self) -> str:
+        return listed(self)
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name}: {len(self.nodes)} nodes>"
+
+
+def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
+    """Return a function that puts arrays, as tensors, into the slots of a returned structure."""
+    if isinstance(structure, Slot):
+        return lambda arrays: EagerTensor(arrays[0])
+    if type(structure) is tuple and structure and all(isinstance(s, Slot) for s in structure):
+        count = len(structure)
+        if [s.index for s in structure] == list(range(count)):
+            return lambda arrays: tuple(map(EagerTensor, arrays[:count]))
+    if not tree.is_nested(structure):
+        return lambda _: structure
+
+    def place(arrays: Sequence[Any]) -> Any:
+        return tree.map_structure(
+            lambda leaf: EagerTensor(arrays[leaf.index]) if isinstance(leaf, Slot) else leaf,
+            structure,
+        )
+
+    return place
+
+
+def replayed(graph: Graph, values: Sequence[Any], wanted: Sequence[Tensor]) -> list[Any]:
+    """Run the nodes again, on other tensors in place of `graph.inputs`; return those `wanted`."""
+    known = dict(zip((tensor.key for tensor in graph.inputs), values, strict=True))
+    for node in graph.nodes:
+        inputs = [known.get(tensor.key, tensor) for tensor in node.inputs]
+        again = getattr(node.op, "replay", node.op)
+        found = again(*inputs, **node.params)
+        results = found if node.op.multiple else (found,)
+        known.update((y.key, result) for y, result in zip(node.outputs, results, strict=True))
+    return [known.get(tensor.key, tensor) for tensor in wanted]
+
+
+def substituted(graph: Graph, inputs: Sequence[SymbolicTensor], known: dict[int, Any]) -> Graph:
+    """Return a copy of a graph whose nodes take other tensors, by the key of those before."""
+    known = dict(known)
+    for node in graph.nodes:
+        outputs = [SymbolicTensor(y._shape, y._dtype) for y in node.outputs]
+        new = Node(node.op, [known.get(x.key, x) for x in node.inputs], node.params, outputs)
+        new.source = node.source
+        for before, after in zip(node.outputs, outputs, strict=True):
+            after.node = new
+            known[before.key] = after
+    return Graph(graph.name, inputs, [known.get(y.key, y) for y in graph.outputs])
