@@ -14,7 +14,7 @@ _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_in
 
 def run(steps, shares=1, **arrays):
     """Run steps one after the other; cut the units of each into as many shares, the last first."""
-    for kernel, names in steps:
+    for kernel, names, *_ in steps:
         (address,) = llvm.addresses([kernel.text])
         buffers = np.array([arrays[name].ctypes.data for name in names], np.int64)
         operands = [*range(len(names)), *kernel.parameters]

@@ -41,7 +41,7 @@ def run(work, buffers, cuts=()):
     scratch = [np.full(size // 8 + 1, np.nan) for size in work.scratch]
     buffers = buffers | {f"scratch{i}": x for i, x in enumerate(scratch)}
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2)
-    for kernel, names in work.steps:
+    for kernel, names, *_ in work.steps:
         table = np.array([buffers[name].ctypes.data for name in names])
         record = np.array([0] * 5 + [*range(len(names)), *kernel.parameters])
         native = function(llvm.addresses([kernel.text])[0])
