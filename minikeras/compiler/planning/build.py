@@ -6,7 +6,7 @@ from typing import Any
 from minikeras.compiler.native import llvm
 from minikeras.compiler.planning import explain
 from minikeras.compiler.planning.executor import Executor
-from minikeras.compiler.planning.plan import Plan
+from minikeras.compiler.planning.plan import NotNative, Plan
 from minikeras.compiler.rewriting.rewrite import simplify
 from minikeras.compiler.tracing.graph import Graph
 from minikeras.compiler.tracing.interpret import Donated, Interpreter
@@ -45,4 +45,9 @@ def build(graph: Graph, donated: Donated = ()) -> Callable[[Sequence[Array]], An
     Args:
         donated: pairs of an input and an output that may be written over the input's array.
     """
-    return Native(graph, donated) if llvm.available() else Interpreter(graph, donated)
+    if not llvm.available():
+        return Interpreter(graph, donated)
+    try:
+        return Native(graph, donated)
+    except NotNative:
+        return Interpreter(graph, donated)

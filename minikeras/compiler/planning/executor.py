@@ -12,9 +12,10 @@ from minikeras.compiler.fusion.views import View, full
 from minikeras.compiler.native import llvm, threads
 from minikeras.compiler.native.driver import BARRIER, BRANCH, END
 from minikeras.compiler.native.emit import HEADER
-from minikeras.compiler.native.program import Step
+from minikeras.compiler.native.program import Kernel, Step
+from minikeras.compiler.planning.actions import Call, Check, Jump, Mark
 from minikeras.compiler.planning.memory import Memory, address, key_of, viewed
-from minikeras.compiler.planning.plan import Call, Check, Plan
+from minikeras.compiler.planning.plan import Plan
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.context import state
 from minikeras.core.dispatch import Node
@@ -23,6 +24,9 @@ from minikeras.core.tensor import Array, EagerTensor
 # Below this much work (a flop or a byte counts one) waking other threads costs more than it saves;
 # and below a quarter of it, letting other Python threads run in the meantime.
 _WORTH_THREADS = 100_000
+
+Native = Step | Check | Mark | Jump
+"""What can be part of a native program."""
 
 Make = Callable[[Sequence[Array]], Array]
 """Return a result, given the arrays of the inputs."""
@@ -71,11 +75,11 @@ class Executor:
         """Compile all kernels and cut the actions into native programs and calls of NumPy."""
         texts = [a.kernel.text for a in self.plan.actions if isinstance(a, Step)]
         found = dict(zip(texts, llvm.addresses(texts), strict=True))
-        native: list[Step | Check] = []
+        native: list[Native] = []
         memory = self.memory
         for action in (*self.plan.actions, None):
-            known = isinstance(action, Check) and not memory.is_temporary(key_of(action.doubt))
-            if isinstance(action, (Step, Check)) and not known:
+            apart = isinstance(action, Check) and not memory.is_temporary(key_of(action.doubt))
+            if isinstance(action, Native) and not apart:
                 native.append(action)
                 continue
             if native:
@@ -86,29 +90,39 @@ class Executor:
             elif isinstance(action, Call):
                 self._programs.append(_Called(self, action.node))
 
-    def _native(self, actions: Sequence[Step | Check], found: dict[str, int]) -> "_Native":
+    def _native(self, actions: Sequence["Native"], found: dict[str, int]) -> "_Native":
         """Write the records of a program."""
-        slots = self.memory.slots
+        slot_of = self.memory.slot_of
         words: list[int] = []
-        targets: list[int] = []
+        marks: dict[int, int] = {}
+        jumps: list[tuple[int, int]] = []
+        end = Mark()
         for i, action in enumerate(actions):
+            if isinstance(action, Mark):
+                marks[id(action)] = len(words)
+                continue
             if isinstance(action, Check):
-                targets.append(len(words) + HEADER + 2)
-                words += [0, BRANCH, 0, BARRIER, HEADER + 3, slots[key_of(action.doubt)], 1, 0]
+                action = Jump(action.doubt, True, end)
+            if isinstance(action, Jump):
+                jumps.append((len(words) + HEADER + 2, id(action.mark)))
+                words += [0, BRANCH, 0, BARRIER, HEADER + 3]
+                words += [slot_of(action.test), int(action.value), 0]
                 continue
             kernel = action.kernel
             flags = 0 if _independent(actions, i) else BARRIER
-            rest = [*(slots[key_of(thing)] for thing in action.operands), *kernel.parameters]
+            rest = [*map(slot_of, action.operands), *kernel.parameters]
             words += [found[kernel.text], kernel.units, kernel.grain, flags, HEADER + len(rest)]
             words += rest
-        for place in targets:
-            words[place] = len(words)
+        marks[id(end)] = len(words)
+        for place, mark in jumps:
+            words[place] = marks[mark]
         words += [0, END, 0, 0, HEADER]
-        work = sum(a.kernel.flops + a.kernel.moved for a in actions if isinstance(a, Step))
-        truth = np.dtype(bool)
+        kernels = [action.kernel for action in actions if isinstance(action, Step)]
+        loops = any(isinstance(action, Jump) for action in actions)
         checks = [action for action in actions if isinstance(action, Check)]
+        truth = np.dtype(bool)
         doubts = [self.memory.array(key_of(check.doubt), (), truth) for check in checks]
-        return _Native(self.memory, words, work, doubts)
+        return _Native(self.memory, words, kernels, loops, doubts)
 
     def source(self, view: View, arrays: Sequence[Array]) -> Array:
         """Return the array of which something is a view, given the inputs' arrays."""
@@ -149,13 +163,19 @@ class _Native:
     """Run a program; tell whether no doubt came up."""
 
     def __init__(
-        self, memory: Memory, words: Sequence[int], work: int, doubts: list[Array]
+        self,
+        memory: Memory,
+        words: Sequence[int],
+        kernels: Sequence[Kernel],
+        loops: bool,
+        doubts: list[Array],
     ) -> None:
+        work = sum(kernel.flops + kernel.moved for kernel in kernels)
         self._records = (ctypes.c_int64 * len(words))(*words)
         self._table, self._start = ctypes.addressof(memory.table), ctypes.addressof(self._records)
         self._doubts = doubts
         self._parallel = work > _WORTH_THREADS
-        self._small = work < _WORTH_THREADS // 4
+        self._small = work < _WORTH_THREADS // 4 and not loops
 
     def __call__(self, _: Sequence[Array]) -> bool:
         for doubt in self._doubts:
@@ -194,16 +214,13 @@ class _Called:
             if array.base is not None:  # it may be a view of what will be overwritten
                 array = array.copy()
             executor.made[output.key] = array
-            slot = executor.memory.slots.get(output.key)
+            slot = executor.memory.slots.get(executor.memory.root(output.key))
             if slot is not None:
                 executor.memory.table[slot] = address(array)
         return True
 
 
-def _independent(actions: Sequence[Step | Check], number: int) -> bool:
+def _independent(actions: Sequence["Native"], number: int) -> bool:
     """Tell whether the next step may begin while other threads are still at this one."""
     pair = actions[number : number + 2]
     return len(pair) == 2 and all(isinstance(a, Step) and a.kernel.grain == 0 for a in pair)
-
-
-__all__ = ["Call", "Executor"]

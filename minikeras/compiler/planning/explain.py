@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from minikeras.compiler.native.program import Step
+from minikeras.compiler.planning.actions import Call, Check, Jump, Mark
 from minikeras.compiler.planning.executor import Executor
-from minikeras.compiler.planning.plan import Call, Check
 
 
 def explain(executor: Executor, name: str) -> str:
@@ -20,6 +20,10 @@ def explain(executor: Executor, name: str) -> str:
             found = (_short(kernel.flops), _short(kernel.moved), shares, kernel.name)
         elif isinstance(action, Check):
             found = ("", "", "", "stop here if an input is not valid: NumPy then says why")
+        elif isinstance(action, Mark):
+            found = ("", "", "", "jumps end here")
+        elif isinstance(action, Jump):
+            found = ("", "", "", f"jump if {action.value}")
         else:
             found = ("", "", "", f"NumPy: {action.node.op.name} ({action.reason})")
         rows.append((str(number), *found))

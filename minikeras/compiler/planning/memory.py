@@ -9,8 +9,9 @@ import numpy as np
 
 from minikeras.compiler.fusion.views import View, size
 from minikeras.compiler.native.program import Flag, Scratch, Step
+from minikeras.compiler.planning.actions import Action, Call, Check, Jump, Mark
 from minikeras.compiler.planning.buffers import Life, arrange
-from minikeras.compiler.planning.plan import Call, Check, Plan
+from minikeras.compiler.planning.plan import Plan
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.tensor import Array, EagerTensor
 
@@ -34,9 +35,6 @@ class Memory:
         self._constants: list[Array] = []
         self.fresh: dict[int, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         """Shape and dtype of results, by key, for which each run makes an array."""
-        for output, number in plan.in_place.items():
-            source = plan.views.of(plan.outputs[output]).source
-            self.slots[source.key] = self.input_slots[number]
         self.temporary = self._lives()
         offsets, self.arena_bytes = arrange(list(self.temporary.values()))
         self._where = dict(zip(self.temporary, offsets, strict=True))
@@ -48,8 +46,18 @@ class Memory:
         for key, array in self._fixed.items():
             self.table[self.slots[key]] = address(array)
 
+    def root(self, key: int) -> int:
+        """Return the key of the tensor whose memory that of this key takes, mostly its own."""
+        while key in self.plan.aliases:
+            key = self.plan.aliases[key]
+        return key
+
+    def slot_of(self, thing: Any) -> int:
+        """Return the number of the pointer to an operand."""
+        return self.slots[self.root(key_of(thing))]
+
     def slot(self, key: int) -> int:
-        """Return the number of the pointer to a tensor."""
+        """Return the number of the pointer to a tensor, a new one if it has none."""
         if key not in self.slots:
             self.slots[key] = max(self.slots.values(), default=-1) + 1
         return self.slots[key]
@@ -57,7 +65,7 @@ class Memory:
     def _lives(self) -> dict[int, Life]:
         """Return from when to when each temporary buffer is needed."""
         plan, end = self.plan, len(self.plan.actions)
-        results = {plan.views.of(x).source.key for x in plan.outputs}
+        results = {self.root(plan.views.of(x).source.key) for x in plan.outputs}
         lasting = {key_of(a.doubt) for a in plan.actions if isinstance(a, Check)}
         made = {o.key for a in plan.actions if isinstance(a, Call) for o in a.node.outputs}
         elsewhere = {*self.slots, *made}
@@ -65,7 +73,7 @@ class Memory:
         lives: dict[int, Life] = {}
         for at, action in enumerate(plan.actions):
             for thing in _touched(plan, action):
-                key = key_of(thing)
+                key = self.root(key_of(thing))
                 known = key in self.slots
                 self.slot(key)
                 if key in elsewhere:
@@ -83,17 +91,21 @@ class Memory:
                         start = 0
                     stays = key in results or key in lasting
                     lives[key] = Life(bytes, start, end if stays else at)
+        for first, last in _loops(plan.actions):  # what a loop reads from before it, it reads again
+            for key, life in lives.items():
+                if life.start < first <= life.end < last:
+                    lives[key] = life._replace(end=last)
         return lives
 
     def array(self, key: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return a temporary buffer as an array."""
-        start = self._shift + self._where[key]
+        start = self._shift + self._where[self.root(key)]
         part = self._arena[start : start + size(shape) * dtype.itemsize]
         return part.view(dtype).reshape(shape)
 
     def is_temporary(self, key: int) -> bool:
         """Tell whether a tensor lies in the arena."""
-        return key in self._where
+        return self.root(key) in self._where
 
     def point(self, arrays: Sequence[Array]) -> None:
         """Let the table point at the inputs' arrays."""
@@ -113,13 +125,25 @@ class Memory:
         self.table[self.input_slots[number]] = address(array)
 
 
-def _touched(plan: Plan, action: Step | Call | Check) -> Sequence[Any]:
+def _touched(plan: Plan, action: Action) -> Sequence[Any]:
     if isinstance(action, Step):
         return action.operands
     if isinstance(action, Check):
         return [action.doubt]
+    if isinstance(action, Jump):
+        return [action.test]
+    if isinstance(action, Mark):
+        return []
     views = [plan.views.of(x) for x in action.node.inputs]
     return [*(view.source for view in views), *action.node.outputs]
+
+
+def _loops(actions: Sequence[Action]) -> list[tuple[int, int]]:
+    """Return the first and last places of loops, the inner ones before those around them."""
+    marks = {id(action): at for at, action in enumerate(actions) if isinstance(action, Mark)}
+    jumps = [(at, action) for at, action in enumerate(actions) if isinstance(action, Jump)]
+    found = [(marks[id(jump.mark)], at) for at, jump in jumps if marks[id(jump.mark)] < at]
+    return sorted(found, key=lambda pair: pair[1] - pair[0])
 
 
 def key_of(thing: Any) -> int:

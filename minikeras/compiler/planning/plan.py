@@ -1,33 +1,24 @@
 """Decide what a graph becomes: kernels and NumPy calls in order, results in place of inputs."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from minikeras.compiler.decomposing.table import decompose
 from minikeras.compiler.fusion.groups import Fusion, Group, reads_in_step
 from minikeras.compiler.fusion.order import Order
 from minikeras.compiler.fusion.views import size
 from minikeras.compiler.lowering.table import lower, takes_epilogue
-from minikeras.compiler.native.program import Flag, Step
+from minikeras.compiler.native.program import Flag
+from minikeras.compiler.planning.actions import Action, Call, Check
+from minikeras.compiler.planning.repeat import repeated
 from minikeras.core.dispatch import Node
-from minikeras.core.tensor import Tensor
+from minikeras.core.tensor import EagerTensor, Tensor
 
-
-class Call(NamedTuple):
-    """A node that NumPy does."""
-
-    node: Node
-    reason: str
-
-
-class Check(NamedTuple):
-    """Go on only if a truth value does not hold."""
-
-    doubt: Any
-
-
-Action = Step | Call | Check
 Donated = Sequence[tuple[int, int]]
+
+
+class NotNative(Exception):
+    """It is known already that NumPy will raise an error."""
 
 
 class Plan:
@@ -48,6 +39,8 @@ class Plan:
         donated: Donated = (),
     ) -> None:
         nodes, found, self.doubts = decompose(nodes, inputs, outputs)
+        if any(type(doubt) is EagerTensor and doubt.array.any() for doubt in self.doubts):
+            raise NotNative
         self.inputs, self.outputs = list(inputs), found
         self.fusion = Fusion(nodes, [*found, *self.doubts], takes_epilogue)
         self.views = self.fusion.views
@@ -55,6 +48,8 @@ class Plan:
         self.in_place = self._replaced(donated)
         self.groups = self.order.sorted()
         self.actions: list[Action] = []
+        self.aliases: dict[int, int] = {}
+        """By the key of a tensor that of the one whose memory it takes."""
         self._emit()
         self._keep_apart()
 
@@ -147,8 +142,13 @@ class Plan:
         for output in [*self.in_place]:
             if self.views.of(self.outputs[output]).source.key in called:
                 del self.in_place[output]
+        for output, number in self.in_place.items():
+            source = self.views.of(self.outputs[output]).source
+            self.aliases[source.key] = self.inputs[number].key
 
     def _lowered(self, group: Group, stored: list[Any]) -> list[Action]:
+        if group.main.op.name == "while_loop":
+            return self._repeated(group.main)
         steps = lower(group, self.views, stored)
         if not isinstance(steps, str):
             actions: list[Action] = []
@@ -163,6 +163,13 @@ class Plan:
         result = group.main.outputs[0]
         found = self._lowered(group, [t for t in stored if t.key not in _made_by(rest)] + [result])
         return found + self._lowered(rest, [t for t in stored if t.key in _made_by(rest)])
+
+    def _repeated(self, node: Node) -> list[Action]:
+        found = repeated(node, self.views, type(self))
+        if isinstance(found, str):
+            return [Call(node, found)]
+        self.aliases |= found[1]
+        return found[0]
 
 
 def _made_by(group: Group) -> set[int]:
