@@ -13,7 +13,7 @@ from minikeras.compiler.tracing.interpret import Donated, Interpreter
 from minikeras.core.tensor import Array
 
 
-class Native:
+class Native(Executor):
     """Run a graph by native code; by NumPy for inputs that native code does not take.
 
     NumPy then raises what there is to raise: an index outside, a label that is no class.
@@ -21,22 +21,18 @@ class Native:
 
     def __init__(self, graph: Graph, donated: Donated) -> None:
         self._graph = graph
-        nodes, outputs = simplify(graph.nodes, graph.outputs)
-        self.nodes, self.outputs = nodes, outputs
-        self._executor = Executor(Plan(nodes, graph.inputs, outputs, donated))
         self._interpreter: Interpreter | None = None
+        self.nodes, outputs = simplify(graph.nodes, graph.outputs)
+        super().__init__(Plan(self.nodes, graph.inputs, outputs, donated))
 
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        """Return one array for each output."""
-        results = self._executor(arrays)
-        if results is None:
-            self._interpreter = self._interpreter or Interpreter(self._graph)
-            return self._interpreter(arrays)
-        return results
+    def refused(self, arrays: Sequence[Array]) -> list[Array]:
+        """Return one array for each output, by NumPy."""
+        self._interpreter = self._interpreter or Interpreter(self._graph)
+        return self._interpreter(arrays)
 
     def explain(self) -> str:
         """Return as text what runs where."""
-        return explain.explain(self._executor, self._graph.name)
+        return explain.explain(self, self._graph.name)
 
 
 def build(graph: Graph, donated: Donated = ()) -> Callable[[Sequence[Array]], Any]:

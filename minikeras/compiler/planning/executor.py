@@ -1,6 +1,7 @@
 """Run a plan: native programs over planned memory, and NumPy calls between them."""
 
 import ctypes
+import functools
 import operator
 import threading
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ import numpy as np
 
 from minikeras.compiler.fusion.views import View, full
 from minikeras.compiler.native import llvm, threads
-from minikeras.compiler.native.driver import BARRIER, BRANCH, END
+from minikeras.compiler.native.driver import BARRIER, BRANCH, END, driver
 from minikeras.compiler.native.emit import HEADER
 from minikeras.compiler.native.program import Kernel, Step
 from minikeras.compiler.planning.actions import Call, Check, Jump, Mark
@@ -35,8 +36,8 @@ Make = Callable[[Sequence[Array]], Array]
 class Executor:
     """A plan bound to memory, which can be run again and again.
 
-    Call it with an array for each input; it returns an array for each output. If it returns None
-    the inputs are not fit for native code, and nothing has been changed.
+    Call it with an array for each input; it returns an array for each output. For inputs that
+    native code does not take it returns what `refused` does, and has changed nothing.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -47,27 +48,42 @@ class Executor:
         self._lock = threading.RLock()
         self._programs: list[Callable[[Sequence[Array]], bool]] = []
         self._bind()
-        self._make = [self._maker(i) for i in range(len(plan.outputs))]
         self._fresh = [
             (key, self.memory.slots[key], shape, dtype)
             for key, (shape, dtype) in self.memory.fresh.items()
         ]
+        self._bind_results()
+        only = self._programs[0] if len(self._programs) == 1 else None
+        tiny = isinstance(only, _Native) and only.tiny and not self._fresh
+        self._quick = only.quickly if tiny else None  # type: ignore[union-attr]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array] | None:
         """Run the plan."""
         with self._lock:
-            memory, made = self.memory, self.made
-            memory.point(arrays)
-            for key, slot, shape, dtype in self._fresh:
-                made[key] = array = np.empty(shape, dtype)
-                memory.table[slot] = address(array)
-            try:
-                for program in self._programs:
-                    if not program(arrays):
-                        return None
-                return [make(arrays) for make in self._make]
-            finally:
-                made.clear()
+            self.memory.point(arrays)
+            if self._quick is not None:
+                self._quick()
+            elif not self._run(arrays):
+                return self.refused(arrays)
+            results = [make(arrays) for make in self._make]
+            if self._replaced is not None:
+                results += self._replaced(arrays)
+            if self.made:
+                self.made.clear()
+            return results
+
+    def refused(self, arrays: Sequence[Array]) -> list[Array] | None:
+        """Return what a call returns for inputs that native code does not take."""
+        return None
+
+    def _run(self, arrays: Sequence[Array]) -> bool:
+        """Run all programs, unless one of them has a doubt; tell whether none had."""
+        made, table = self.made, self.memory.table
+        made.clear()
+        for key, slot, shape, dtype in self._fresh:
+            made[key] = array = np.empty(shape, dtype)
+            table[slot] = address(array)
+        return all(program(arrays) for program in self._programs)
 
     # -- programs ------------------------------------------------------------------------------
 
@@ -137,6 +153,20 @@ class Executor:
 
     # -- results -------------------------------------------------------------------------------
 
+    def _bind_results(self) -> None:
+        """Find out how results are returned; the last ones mostly are the inputs they replace."""
+        count, in_place = len(self.plan.outputs), self.plan.in_place
+        first = count
+        while first - 1 in in_place:
+            first -= 1
+        self._make = [self._maker(i) for i in range(first)]
+        numbers = [in_place[i] for i in range(first, count)]
+        self._replaced: Callable[[Sequence[Array]], Sequence[Array]] | None = None
+        if len(numbers) == 1:
+            self._replaced = lambda arrays: [arrays[numbers[0]]]
+        elif numbers:
+            self._replaced = operator.itemgetter(*numbers)
+
     def _maker(self, number: int) -> Make:
         plan, memory = self.plan, self.memory
         view = plan.views.of(plan.outputs[number])
@@ -176,12 +206,16 @@ class _Native:
         self._doubts = doubts
         self._parallel = work > _WORTH_THREADS
         self._small = work < _WORTH_THREADS // 4 and not loops
+        self.tiny = self._small and not doubts
+        run, table, start = driver().run_small, self._table, self._start
+        self.quickly = functools.partial(run, table, start)
+        """Runs the program if it is `tiny`."""
 
     def __call__(self, _: Sequence[Array]) -> bool:
         for doubt in self._doubts:
             doubt[()] = False
         if self._small:
-            threads.run_small(self._table, self._start)
+            self.quickly()
         else:
             threads.run(self._table, self._start, self._parallel)
         return not self._doubts or not any(self._doubts)
