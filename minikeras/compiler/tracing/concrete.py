@@ -42,9 +42,9 @@ class Concrete:
         self._lock = _lock_of(graph.assigned)
         self._op = _Call(graph, again, compiled)
         self.run: Run = (
-            _assigning(graph, self.execute.__call__, self._owned, self._lock)
+            _assigning(graph, self.execute, self._owned, self._lock)
             if graph.assigned
-            else _reading(graph, self.execute.__call__)
+            else _reading(graph, self.execute)
         )
         """Takes the arguments' arrays, and whether the caller may change some of them later."""
 
