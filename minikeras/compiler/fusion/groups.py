@@ -92,6 +92,8 @@ class Group:
         """How those reductions go, all of them alike."""
         self.epilogue: Group | None = None
         """The loop group that goes on with each finished piece of this kernel's result."""
+        self.pool: Group | None = None
+        """The pooling that takes the place of the result, which then is stored nowhere."""
         if not loop:
             return
         if node.op.name in REDUCTIONS:
@@ -115,9 +117,11 @@ class Group:
 
     @property
     def members(self) -> list[Node]:
-        """All nodes in order, those of the epilogue included."""
-        both = self.nodes | (self.epilogue.nodes if self.epilogue else {})
-        return [both[i] for i in sorted(both)]
+        """All nodes in order, those of the epilogue and the pooling included."""
+        every = dict(self.nodes)
+        for part in (self.epilogue, self.pool):
+            every |= part.nodes if part else {}
+        return [every[i] for i in sorted(every)]
 
 
 def iteration(node: Node) -> tuple[int, ...]:
@@ -176,12 +180,13 @@ class Fusion:
         self._join_makers()
         self._join_scalars()
         self._attach_epilogues(takes_epilogue)
+        self._attach_pools()
 
     @property
     def groups(self) -> list[Group]:
         """All groups, each once, in the order of their first nodes."""
         unique = {id(group): group for group in self.group_of.values()}
-        absorbed = {id(group.epilogue) for group in unique.values() if group.epilogue}
+        absorbed = {id(part) for g in unique.values() for part in (g.epilogue, g.pool) if part}
         found = [group for key, group in unique.items() if key not in absorbed]
         return sorted(found, key=lambda group: min(group.nodes))
 
@@ -340,7 +345,7 @@ class Fusion:
                 view = self.views.of(tensor)
                 if view.source.key == own and not reads_in_step(view, node, loop.space, None):
                     return False
-        if not self._acyclic(group, loop):
+        if len(loop.leaving) == len(loop.nodes) or not self._acyclic(group, loop):
             return False
         self._release_reductions(loop)
         group.epilogue = loop
@@ -355,3 +360,23 @@ class Fusion:
             self.group_of[id(node)] = Group(node, number, loop=True)
         loop.leaving.clear()
         loop.fold = None
+
+    def _attach_pools(self) -> None:
+        """Let a convolution pool its result at once, if that is all that becomes of it."""
+        for node in self._live:
+            group = self.group_of[id(node)]
+            if node.op.name != "max_pool" or group.loop or group.epilogue:
+                continue
+            view = self.views.of(node.inputs[0])
+            maker = self.maker.get(view.source.key)
+            if maker is None or not view.whole or view.source.key in self.kept:
+                continue
+            conv = self.group_of[id(maker)]
+            if conv.main.op.name != "conv" or conv.pool or conv is group:
+                continue
+            own = {id(n) for n in (*conv.members, *group.members)}
+            readers = self.readers.get(view.source.key, ())
+            if all(id(n) in own for n, _ in readers) and self._acyclic(conv, group):
+                conv.pool = group
+                for each in group.nodes.values():
+                    self.group_of[id(each)] = conv

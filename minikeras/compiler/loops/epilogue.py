@@ -49,6 +49,18 @@ class Epilogue:
         self, code: Code, value: Value, row: Index, column: Index, mask: Value | None
     ) -> None:
         """Compute and store everything for one vector of the result."""
+        self.finish_but(None, code, value, row, column, mask)
+
+    def finish_but(
+        self,
+        last: Any,
+        code: Code,
+        value: Value,
+        row: Index,
+        column: Index,
+        mask: Value | None,
+    ) -> Value | None:
+        """Do the same, but return the numbers of the tensor `last` and do not store them."""
         body, layout = self.body, self.layout
         spot = Spot(coordinates(code, row, layout.outer), column, value.lanes, mask)
         spot.values[self.result.key] = value
@@ -60,3 +72,4 @@ class Epilogue:
             body.store(tensor, spot, layout)
         if self.stores_result:
             body.store(self.result, spot, layout)
+        return None if last is None else spot.values[last.key]

@@ -1,5 +1,6 @@
 """Choose kernels for groups: loops for elementwise ops, a table for everything heavier."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -128,28 +129,40 @@ def _as_rows(view: View) -> View | None:
 # ---- convolutions --------------------------------------------------------------------------------
 
 
-def _after_sums(epilogue: Epilogue | None) -> convolution.Epilogue | None:
+def _after_sums(
+    epilogue: Epilogue | None, own: int = 3, last: Any = None
+) -> convolution.Epilogue | None:
+    """Return an epilogue for kernels with `own` operands; it returns the numbers of `last`."""
     if epilogue is None:
         return None
 
     def prepare(code: Code) -> None:
         count = len(epilogue.body.operands)
-        epilogue.prepare(code, [code.operand(3 + i) for i in range(count)])
+        epilogue.prepare(code, [code.operand(own + i) for i in range(count)])
 
-    names = tuple(epilogue.roles)
-    return convolution.Epilogue(prepare, epilogue.finish, names, epilogue.title)
+    finish = functools.partial(epilogue.finish_but, last)
+    return convolution.Epilogue(prepare, finish, tuple(epilogue.roles), epilogue.title)
 
 
 def _conv(group: Group, views: Views, epilogue: Epilogue | None) -> list[Step] | None:
-    node = group.main
+    node, pool = group.main, group.pool
     x, kernel = node.inputs
     window, kind = node.params["window"], kind_of(node.outputs[0])
-    channels, filters = x.plain_shape[-1], kernel.plain_shape[-1]
-    given = _after_sums(epilogue)
-    steps = convolution.forward(x.plain_shape[0], window, channels, filters, kind, given)
+    facts = (x.plain_shape[0], window, x.plain_shape[-1], kernel.plain_shape[-1], kind)
     pieces = Pieces(views)
     roles = {"x": pieces.of(x), "kernel": pieces.of(kernel), "out": node.outputs[0]}
-    return pieces.with_copies(bound(steps, roles, epilogue))
+    if pool is None:
+        steps = convolution.forward(*facts, _after_sums(epilogue))
+        return pieces.with_copies(bound(steps, roles, epilogue))
+    if epilogue is not None and (epilogue.body.stored or epilogue.stores_result):
+        raise NotALoop("pooling leaves out pixels whose values are needed")
+    last = views.of(pool.main.inputs[0]).source
+    given = _after_sums(epilogue, 4, last)
+    steps = convolution.forward(*facts, given, pool.main.params["window"])
+    roles |= {"out": pool.main.outputs[0]} | (epilogue.roles if epilogue else {})
+    positions = [n.outputs[0] for n in pool.nodes.values() if n.op.name == "first_maximum"]
+    roles["position"] = positions[0] if positions else Scratch(size(roles["out"].plain_shape))
+    return pieces.with_copies(bound(steps, roles))
 
 
 def _conv_input_gradient(

@@ -156,6 +156,12 @@ class Plan:
                 flags = [thing for thing in step.operands if isinstance(thing, Flag)]
                 actions += [step, *map(Check, flags)]
             return actions
+        if group.pool is not None:
+            pool, group.pool = group.pool, None
+            image = self.views.of(pool.main.inputs[0]).source
+            first = [t for t in stored if t.key not in _made_by(pool)]
+            found = self._lowered(group, [*first, image])
+            return found + self._lowered(pool, [t for t in stored if t.key in _made_by(pool)])
         if group.epilogue is None:
             return [Call(node, steps) for node in group.members]
         # NumPy does the main op, or there is something about the epilogue: try them one by one.
