@@ -8,7 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "minikeras"
-LIMIT = 24_000
+# The compiler is a third of it: with recurrent and attention layers nothing must be added without
+# something being taken away.
+LIMIT = 38_000
 KINDS = ("files", "lines", "code", "docstring", "comment", "blank")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 NO_CODE = {

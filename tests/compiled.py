@@ -5,13 +5,17 @@ from typing import NamedTuple
 import numpy as np
 
 from minikeras import ops, tree
+from minikeras.compiler.planning.actions import Call
+from minikeras.compiler.planning.build import Native
 from minikeras.compiler.planning.executor import Executor
-from minikeras.compiler.planning.plan import Call, Plan
+from minikeras.compiler.planning.plan import Plan
+from minikeras.compiler.rewriting.rewrite import simplify
 from minikeras.compiler.tracing.graph import Graph
 from minikeras.compiler.tracing.interpret import Interpreter
 from minikeras.core.context import overridden
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import SymbolicTensor
+from minikeras.models.runner import runner
 
 TOLERANCE = {"float32": 3e-4, "float64": 1e-8}
 
@@ -28,18 +32,23 @@ class Both(NamedTuple):
         return {a.node.op.name for a in self.native.plan.actions if isinstance(a, Call)}
 
 
-def traced(function, arrays, donated=()):
-    """Trace a function of tensors like `arrays`; its results are flattened."""
+def traced(function, arrays, donated=(), simplified=False):
+    """Trace a function of tensors like `arrays`; its results are flattened.
+
+    Args:
+        simplified: whether the plan is of the rewritten graph, as `build` makes it.
+    """
     inputs = [SymbolicTensor(array.shape, array.dtype) for array in arrays]
     with overridden(inline=True):
         outputs = tree.flatten(function(*inputs))
     graph = Graph("traced", inputs, outputs)
-    return Both(Interpreter(graph), Executor(Plan(graph.nodes, inputs, outputs, donated)))
+    nodes, found = simplify(graph.nodes, outputs) if simplified else (graph.nodes, outputs)
+    return Both(Interpreter(graph), Executor(Plan(nodes, inputs, found, donated)))
 
 
-def agree(function, arrays):
+def agree(function, arrays, simplified=False):
     """Assert that both compute the same, up to rounding; return them."""
-    both = traced(function, arrays)
+    both = traced(function, arrays, simplified=simplified)
     before = [array.copy() for array in arrays]
     expected, got = both.interpreted(arrays), both.native(arrays)
     assert got is not None
@@ -49,6 +58,23 @@ def agree(function, arrays):
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
     return both
+
+
+def left_to_numpy(function):
+    """Return the primitives that NumPy does in all plans of a `minikeras.function`."""
+    found = []
+    for concrete in function._cache.values():
+        assert isinstance(concrete.execute, Native)
+        actions = concrete.execute.plan.actions
+        found += [action.node.op.name for action in actions if isinstance(action, Call)]
+    return found
+
+
+def step_of(model, name="train_step"):
+    """Return the function that `fit`, `evaluate` or `predict` calls; it must not be Python."""
+    found = runner(model, name)._function
+    assert found is not None and found._cache
+    return found
 
 
 def close(got, expected):

@@ -1,8 +1,11 @@
 """Make every test strict, seeded and without effect on the next one."""
 
+import atexit
 import os
 import random
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,10 @@ import pytest
 from hypothesis import settings
 
 from minikeras import config
+
+if "MINIKERAS_CACHE_DIR" not in os.environ:  # tests leave nothing in the user's own folder
+    os.environ["MINIKERAS_CACHE_DIR"] = tempfile.mkdtemp(prefix="minikeras-tests-")
+    atexit.register(shutil.rmtree, os.environ["MINIKERAS_CACHE_DIR"], ignore_errors=True)
 
 SEED = int(os.environ.get("MINIKERAS_TEST_SEED", "0"))
 

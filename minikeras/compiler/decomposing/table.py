@@ -28,17 +28,22 @@ from minikeras.ops.elementwise import (
     isfinite,
     isnan,
     less,
+    less_equal,
     log,
     logical_and,
+    logical_not,
     logical_or,
     square,
     subtract,
     where,
 )
+from minikeras.ops.random import dropout
 from minikeras.ops.reduction import _all, _any, _max, _min, _sum, count
 
 _FEW = 64
 """Comparing with more numbers than these takes longer than to sort."""
+_SOME = 256
+"""And with more than these longer than to search among sorted ones."""
 
 
 def _numbers(length: int) -> EagerTensor:
@@ -144,6 +149,29 @@ def _isin(x1: Any, x2: Any) -> Any:
     return over(_any, same, (x1.ndim,), keepdims=False)
 
 
+def _searchsorted(sequence: Any, values: Any, side: str) -> Any:
+    """Count the numbers of the sequence that come before each value; NaN comes last."""
+    if math.prod(sequence.shape) > _SOME or numpy_dtype(sequence) != numpy_dtype(values):
+        return None
+    column = reshape(values, shape=(*values.shape, 1))
+    before = (less if side == "left" else less_equal)(sequence, column)
+    if numpy_dtype(values).kind == "f":
+        known = logical_not(isnan(sequence))
+        last = isnan(column) if side == "right" else logical_and(isnan(column), known)
+        before = logical_or(before, last)
+    return over(_sum, astype(before, np.dtype("int32")), (values.ndim,), keepdims=False)
+
+
+def _dropout(x: Any, state: Any, rate: float, noise_shape: Any) -> Any:
+    if noise_shape is None:
+        return None
+    noise = tuple(n if w is None else w for n, w in zip(x.shape, noise_shape, strict=True))
+    if noise == tuple(x.shape):
+        return None
+    ones = EagerTensor(np.ones(noise, numpy_dtype(x)))
+    return x * dropout(ones, state, rate=rate, noise_shape=None)
+
+
 RULES: dict[str, Callable[..., Any]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
@@ -157,6 +185,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "one_hot": _one_hot,
     "in_top_k": _in_top_k,
     "isin": _isin,
+    "searchsorted": _searchsorted,
+    "dropout": _dropout,
     **reducing.RULES,
     **contractions.RULES,
     **positions.RULES,

@@ -1,39 +1,37 @@
-"""Compile calls of layers that are made again and again, where nobody can tell but by the clock.
+"""Compile calls that are made again and again, where nobody can tell but by the clock.
 
-The third call of a layer with inputs of the same shape is traced and compiled, with all layers
-inside. Only layers of this package are: they have no side effects that a trace would swallow. Any
-attribute of a layer that is assigned later makes it look whether its trace still holds.
+The third call with tensors of the same shapes and dtypes is traced and compiled. Where a tape
+records, the graph is cut in two: forward, which also returns what gradients need, and backward.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from minikeras.compiler.eager.halves import Halves, Recorded, seen
+from minikeras.compiler.eager.halves import Halves, Recorded
 from minikeras.compiler.native import llvm
+from minikeras.compiler.planning.build import Native
 from minikeras.compiler.tracing.concrete import Concrete
 from minikeras.compiler.tracing.function import Function, functions_run_eagerly
 from minikeras.compiler.tracing.graph import Graph
 from minikeras.compiler.tracing.trace import trace
-from minikeras.core.context import state, store
+from minikeras.core.context import overridden, state, store
 from minikeras.core.graph import fill
-from minikeras.core.tensor import Array, EagerTensor
+from minikeras.core.tensor import EagerTensor
 
 MISS: Any = object()
-"""What is returned for a call that is not compiled."""
+"""Stands for the result of a call that is not compiled."""
 
 _AFTER = 3  # calls of a kind; those before it run as they are written
-_MOST_KINDS = 16  # of calls of one layer that are compiled
+_MOST_KINDS = 16  # of calls of one function that are compiled
 _MOST_COUNTED = 256
-_MOST_BYTES = 1 << 28  # that the temporary arrays of a call may hold on to
+_MOST_BYTES = 1 << 28  # that a call may hold on to for its temporary arrays
 
 
 class Calls:
-    """The compiled calls of one function of tensors, by shapes and dtypes and `key`.
+    """The compiled calls of a function of tensors, whose Python runs while it is traced only.
 
     Args:
-        function: what is compiled; takes tensors.
+        function: takes tensors, then whatever options there are.
         name: of the graphs.
     """
 
@@ -41,98 +39,103 @@ class Calls:
         self._function = function
         self._name = name
         self._counts: dict[Any, int] = {}
-        self._found: dict[Any, Call | None] = {}
+        self._found: dict[Any, _Call | None] = {}
 
-    def __call__(self, key: Any, tensors: Sequence[EagerTensor], *options: Any) -> Any:
-        """Return what the function does for tensors, or MISS. `key` tells all that matters."""
+    def __call__(self, key: Any, tensors: Sequence[EagerTensor], options: Any = ()) -> Any:
+        """Return what the function does, or MISS.
+
+        Args:
+            key: tells calls apart: shapes and dtypes of the tensors, and options.
+            tensors: the function's arguments.
+            options: what else it takes.
+        """
         found = self._found.get(key, MISS)
         if found is MISS:
-            found = self._new(key, tensors, options)
+            found = self._counted(key, tensors, options)
         if found is None:
             return MISS
-        if state.recorders:
-            return found.recorded(tensors)
-        return found.plain([x.array for x in tensors], False)
+        try:
+            if state.recorders:
+                return found.recorded(tensors)
+            return found.run([x.array for x in tensors], False)
+        except Exception:  # noqa: BLE001 - no Variable has changed: as written it raises its own
+            return MISS
 
-    def _new(self, key: Any, tensors: Sequence[EagerTensor], options: Any) -> "Call | None":
-        """Count a call, and compile it if it is time."""
+    def _counted(self, key: Any, tensors: Sequence[EagerTensor], options: Any) -> "_Call | None":
+        """Count a call, and trace it if it is time."""
         count = self._counts[key] = self._counts.get(key, 0) + 1
-        if count < _AFTER:
+        if count < _AFTER or functions_run_eagerly():
             if len(self._counts) > _MOST_COUNTED:
                 self._counts.clear()
             return None
         del self._counts[key]
         found = None
         if len(self._found) < _MOST_KINDS and llvm.available():
-            found = self._compiled(tensors, options)
+            found = self._traced(tensors, options)
         self._found[key] = found
         return found
 
-    def _compiled(self, tensors: Sequence[EagerTensor], options: Any) -> "Call | None":
+    def _traced(self, tensors: Sequence[EagerTensor], options: Any) -> "_Call | None":
+        def function(*given: Any) -> Any:
+            return self._function(*given, *options)
+
         try:
-            call = Call(self._traced(tensors, options))
-            call.prepare(tensors)
-        except Exception:  # noqa: BLE001 - the call as it is written raises what there is to raise
+            with overridden(recorders=()):
+                graph = trace(function, tensors, name=self._name, creates=False)
+                return _Call(graph) if graph.replayable else None
+        except Exception:  # noqa: BLE001 - it cannot be traced, or raises as it does when run
             return None
-        return call
-
-    def _traced(self, tensors: Sequence[EagerTensor], options: Any) -> Graph:
-        return trace(
-            lambda *given: self._function(*given, *options),
-            tensors,
-            name=self._name,
-            creates=False,
-        )
 
 
-class Call:
-    """A compiled call for one kind of tensors.
-
-    Raises:
-        NotImplementedError: It is not worth it, or cannot be.
-    """
+class _Call:
+    """A compiled call for one kind of tensors."""
 
     def __init__(self, graph: Graph) -> None:
-        if not graph.replayable:
-            raise NotImplementedError
         self._graph = graph
         self._op = Recorded(graph, list)
-        self._halves: dict[tuple[int, ...], Halves] = {}
-        self.plain: Callable[[list[Array], bool], Any] = self._first
+        self._halves: dict[tuple[int, ...], Halves | None] = {}
+        self.run: Callable[..., Any] = self._first
 
-    def prepare(self, tensors: Sequence[EagerTensor]) -> None:
-        """Compile what this kind of call needs now."""
-        if state.recorders:
-            values = [v.stored for v in self._graph.variables]
-            trainable = [v.trainable for v in self._graph.variables]
-            _ = values, trainable, tensors
-        else:
-            self._build()
-
-    def _build(self) -> None:
+    def _first(self, arrays: list[Any], foreign: bool) -> Any:
+        """Compile for calls that no tape sees, and run."""
         concrete = Concrete(self._graph, list, Function)
-        _expect_modest(concrete.execute)
-        self.plain = concrete.run
-
-    def _first(self, arrays: list[Array], foreign: bool) -> Any:
-        self._build()
-        return self.plain(arrays, foreign)
+        self.run = concrete.run if _is_modest(concrete.execute) else _missed
+        return self.run(arrays, foreign)
 
     def recorded(self, tensors: Sequence[EagerTensor]) -> Any:
         """Run where tapes record."""
-        graph = self._graph
-        unread = graph.unread
+        graph, unread = self._graph, self._graph.unread
         values = [v._now() if v.key in unread else v.value for v in graph.variables]
         inputs = [*tensors, *values]
-        live = tuple(i for i, x in enumerate(inputs) if any(x.key in r.live for r in state.recorders))
+        followed: set[int] = set().union(*(recorder.live for recorder in state.recorders))
+        live = tuple([i for i, x in enumerate(inputs) if x.key in followed])
         if not live:
-            return self.plain([x.array for x in tensors], False)
-        halves = self._halves.get(live)
+            return self.run([x.array for x in tensors], False)
+        halves = self._halves.get(live, MISS)
+        if halves is MISS:
+            halves = self._halves[live] = self._cut(live)
         if halves is None:
-            halves = self._halves[live] = Halves(graph, live)
+            return MISS
         arrays, kept = halves([x.array for x in inputs])
-        outputs = [EagerTensor(array) for array in arrays]
+        outputs = list(map(EagerTensor, arrays))
         results = outputs[: graph.results]
         store(graph.assigned, outputs[graph.results :])
         self._op._record(inputs, {"kept": kept, "grads": halves.grads}, results)
         return fill(graph.structure, results)
+
+    def _cut(self, live: Sequence[int]) -> Halves | None:
+        try:
+            with overridden(recorders=()):
+                halves = Halves(self._graph, live)
+        except Exception:  # noqa: BLE001 - something has no gradient, which is said when it is asked for
+            return None
+        return halves if _is_modest(halves.forward) and _is_modest(halves.backward) else None
+
+
+def _missed(arrays: list[Any], foreign: bool) -> Any:
+    return MISS
+
+
+def _is_modest(execute: Any) -> bool:
+    """Tell whether something runs natively and does not hold on to much memory."""
+    return isinstance(execute, Native) and execute.memory.arena_bytes <= _MOST_BYTES

@@ -40,8 +40,8 @@ class Halves:
     def __init__(self, graph: Graph, live: Sequence[int]) -> None:
         self._graph = graph
         inputs, outputs, factors, grads = _joint(graph, live)
-        late = _after(factors, grads)
         nodes = Graph("both", [*inputs, *factors], [*outputs, *grads.values()]).nodes
+        late = _after(nodes, factors)
         needed = _needed(nodes, late, list(grads.values()))
         numbers = {x.key: i for i, x in enumerate(inputs)}
         made = [x for x in needed if x.key not in numbers]
@@ -93,25 +93,12 @@ def floating(tensors: Sequence[Any]) -> list[int]:
     return [i for i, x in enumerate(tensors) if numpy_dtype(x).kind == "f"]
 
 
-def _after(factors: Sequence[Any], grads: dict[int, Any]) -> set[int]:
-    """Return the keys of all tensors on the way from factors to gradients."""
+def _after(nodes: Sequence[Node], factors: Sequence[Any]) -> set[int]:
+    """Return the keys of all tensors that depend on the factors, and of these."""
     late = {x.key for x in factors}
-    nodes = Graph("all", [], []).nodes
-    seen: set[int] = set()
-    stack = [(x, False) for x in grads.values()]
-    while stack:
-        tensor, expanded = stack.pop()
-        node = getattr(tensor, "node", None)
-        if node is None or (id(node) in seen and not expanded):
-            continue
-        if expanded:
-            if any(x.key in late for x in node.inputs):
-                late.update(y.key for y in node.outputs)
-            nodes.append(node)
-        else:
-            seen.add(id(node))
-            stack.append((tensor, True))
-            stack.extend((x, False) for x in node.inputs)
+    for node in nodes:
+        if any(x.key in late for x in node.inputs):
+            late.update(y.key for y in node.outputs)
     return late
 
 

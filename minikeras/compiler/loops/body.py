@@ -42,6 +42,9 @@ class Spot:
     def __init__(self, at: Sequence[Index], column: Index, lanes: int, mask: Value | None) -> None:
         self.at, self.column, self.lanes, self.mask = list(at), column, lanes, mask
         self.flat: Index | None = None
+        """The number of the first lane's element, in C order."""
+        self.aligned = True
+        """Whether that is a multiple of the lanes."""
         self.kept_at: Index = 0
         """The place in scratch of what later sweeps need of here."""
         self.values: dict[int, Value] = {}
@@ -214,7 +217,8 @@ class Body:
             pointer = self.pointers[view.source.key]
             values.append(self.code.at(pointer, view.offset, kind_of(x)))
         rule = INDEXED[node.op.name]
-        return rule(self.code, *values, kind=kind, index=spot.flat, lanes=spot.lanes, **node.params)
+        where = {"index": spot.flat, "lanes": spot.lanes, "aligned": spot.aligned}
+        return rule(self.code, *values, kind=kind, **where, **node.params)
 
     def store(self, tensor: Any, spot: Spot, layout: "Layout") -> None:
         """Store a tensor's numbers at a spot."""

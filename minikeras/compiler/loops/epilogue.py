@@ -64,8 +64,8 @@ class Epilogue:
         body, layout = self.body, self.layout
         spot = Spot(coordinates(code, row, layout.outer), column, value.lanes, mask)
         spot.values[self.result.key] = value
-        if self.columns % value.lanes == 0:
-            spot.flat = code.add(code.mul(row, self.columns), column)
+        spot.flat = code.add(code.mul(row, self.columns), column)
+        spot.aligned = self.columns % value.lanes == 0
         for node in body.nodes:
             body.compute(node, spot, layout)
         for tensor in body.stored:

@@ -49,8 +49,8 @@ def elementwise_kernel(body: Body) -> Step:
     def spot(at: Sequence[Index], column: Index, width: int, mask: Value | None) -> None:
         here = Spot(at, column, width, mask)
         row = layout.row(code, at)
-        if not at or columns % width == 0:
-            here.flat = code.add(code.mul(row, columns), column)
+        here.flat = code.add(code.mul(row, columns), column)
+        here.aligned = not at or columns % width == 0
         for node in body.nodes:
             body.compute(node, here, layout)
         for tensor in body.stored:

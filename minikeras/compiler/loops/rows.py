@@ -51,6 +51,7 @@ class _Rows:
         """Write one row at outer coordinates."""
         body, layout = self.body, self.layout
         row = Spot(at, 0, 1, None)
+        row.flat = layout.row(body.code, at)
         kept = {} if self.in_registers else self._kept()
         known: dict[int, dict[int, Value]] = {}
         self._narrow(row, 0)
@@ -75,10 +76,10 @@ class _Rows:
         code, layout = self.body.code, self.layout
         at = coordinates(code, middle, layout.middle)
         spot = Spot([*row.at, *at], column, lanes, mask)
-        if layout.last % lanes == 0:
-            number = code.mul(layout.row(code, row.at), layout.columns)
-            inside = code.add(code.mul(middle, layout.last), column)
-            spot.flat = code.add(number, inside)
+        number = code.mul(layout.row(code, row.at), layout.columns)
+        inside = code.add(code.mul(middle, layout.last), column)
+        spot.flat = code.add(number, inside)
+        spot.aligned = layout.last % lanes == 0
         spot.kept_at = code.add(code.mul(middle, self._padded()), column)
         spot.values = dict(row.values)
         return spot

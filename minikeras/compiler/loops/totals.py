@@ -109,8 +109,8 @@ def _write_flat_sums(
 
         def vector(at: Sequence[Index], column: Index, width: int, mask: Value | None) -> None:
             spot = Spot(at, column, width, mask)
-            if not at:
-                spot.flat = column
+            spot.flat = code.add(code.mul(layout.row(code, at), layout.columns), column)
+            spot.aligned = not at or layout.columns % width == 0
             for node in plain:
                 body.compute(node, spot, layout)
             for node, cell in zip(leaving, cells, strict=True):
@@ -163,8 +163,8 @@ def _write_row_sums(
 
             def vector(column: Index, width: int, mask: Value | None) -> None:
                 spot = Spot(at, column, width, mask)
-                if columns % width == 0:
-                    spot.flat = code.add(code.mul(number, columns), column)
+                spot.flat = code.add(code.mul(number, columns), column)
+                spot.aligned = columns % width == 0
                 for node in plain:
                     body.compute(node, spot, layout)
                 for node, pointer in zip(leaving, pointers, strict=True):

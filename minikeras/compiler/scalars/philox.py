@@ -68,31 +68,49 @@ def _joined(code: Code, parts: list[Value]) -> Value:
     return parts[0]
 
 
-def _words(code: Code, key: tuple[Value, Value], index: Index, lanes: int, kind: str) -> Value:
+def _words(
+    code: Code, key: tuple[Value, Value], index: Index, lanes: int, kind: str, *, aligned: bool
+) -> Value:
     """Return the words from number `index` on, as uint32 or uint64, for `lanes` elements."""
     each = 8 if kind == "uint32" else 4
     index = code.index(index)
     first = code.bitwise("lshr", index, code.index(each.bit_length() - 1))
+    inside = code.bitwise("and", index, code.index(each - 1))
+    if not aligned and lanes > 1:
+        count = (lanes + each - 2) // each + 1
+        place = code.scratch(kind, count * each)
+        for i in range(count):
+            words = _halved(code, _block(code, key, code.add(first, i)), kind)
+            code.store(words, place, i * each)
+        return code.load(place, inside, kind, lanes)
     blocks = [_block(code, key, code.add(first, i)) for i in range(max(1, lanes // each))]
-    words = _joined(code, blocks)
-    if kind == "uint32":  # of each 64 bits the low half comes first
-        halves = Value("", kind, 2 * words.lanes)
-        words = code.op(f"bitcast {words} to {halves.type}", kind, halves.lanes)
+    words = _halved(code, _joined(code, blocks), kind)
     if lanes >= each:
         return words
     place = code.scratch(kind, each)
     code.store(words, place, 0)
-    return code.load(place, code.bitwise("and", index, code.index(each - 1)), kind, lanes)
+    return code.load(place, inside, kind, lanes)
 
 
-def words32(code: Code, key: tuple[Value, Value], index: Index, lanes: int) -> Value:
+def _halved(code: Code, words: Value, kind: str) -> Value:
+    """Return uint64 words as those of a kind: of each 64 bits the low half comes first."""
+    if kind == "uint64":
+        return words
+    halves = Value("", kind, 2 * words.lanes)
+    return code.op(f"bitcast {words} to {halves.type}", kind, halves.lanes)
+
+
+def words32(
+    code: Code, key: tuple[Value, Value], index: Index, lanes: int, *, aligned: bool = True
+) -> Value:
     """Return the uint32 words of `lanes` elements, the first of them number `index`.
 
     Args:
         key: seed and draw, as i64.
-        index: a multiple of 8, or of `lanes` if those are fewer.
+        aligned: whether `index` is a multiple of 8, or of `lanes` if those are fewer; else a
+            block more is drawn.
     """
-    return _words(code, key, index, lanes, "uint32")
+    return _words(code, key, index, lanes, "uint32", aligned=aligned)
 
 
 def key(code: Code, state: Value) -> tuple[Value, Value]:
@@ -102,10 +120,18 @@ def key(code: Code, state: Value) -> tuple[Value, Value]:
 
 
 def dropout(
-    code: Code, x: Value, state: Value, *, rate: float, index: Index, lanes: int, **_: Any
+    code: Code,
+    x: Value,
+    state: Value,
+    *,
+    rate: float,
+    index: Index,
+    lanes: int,
+    aligned: bool = True,
+    **_: Any,
 ) -> Value:
     """Lower `dropout` whose noise has the shape of `x`."""
-    words = Number(code, words32(code, key(code, state), index, lanes))
+    words = Number(code, words32(code, key(code, state), index, lanes, aligned=aligned))
     # As NumPy's two products, so that inf and NaN give NaN and -1 gives -0 where dropped.
     number = Number(code, x)
     factor = where(words >= int(rate * 2**32), number.constant(1 / (1 - rate)), 0)
@@ -113,10 +139,20 @@ def dropout(
     return result.value
 
 
-def uniform(code: Code, state: Value, *, kind: str, index: Index, lanes: int, **_: Any) -> Value:
+def uniform(
+    code: Code,
+    state: Value,
+    *,
+    kind: str,
+    index: Index,
+    lanes: int,
+    aligned: bool = True,
+    **_: Any,
+) -> Value:
     """Lower `random_uniform`: the highest 24 or 53 bits of each word."""
     word, bits = ("uint32", 24) if kind == "float32" else ("uint64", 53)
-    words = Number(code, _words(code, key(code, state), index, lanes, word))
+    found = _words(code, key(code, state), index, lanes, word, aligned=aligned)
+    words = Number(code, found)
     signed = (words >> (32 - bits if bits == 24 else 64 - bits)).bits(word[1:])
     result: Number = signed.to(kind) * 2.0**-bits
     return result.value

@@ -271,7 +271,8 @@ INDEXED: dict[str, Callable[..., Value]] = {
     "random_uniform": philox.uniform,
 }
 """Rules that ask where in the result the first lane lies, `index`, and how many `lanes` there are;
-`state` is the pointer to its two numbers. `index` is a multiple of 8, or of fewer lanes."""
+`state` is the pointer to its two numbers. `index` is a multiple of 8, or of fewer lanes, if it is
+`aligned`."""
 
 _KINDS = {"cast": ALL, **{name: kinds for kinds, table in _TABLES for name in table}}
 
