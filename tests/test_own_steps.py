@@ -169,3 +169,28 @@ def test_steps_leave_no_garbage():
         assert gc.collect() < 20  # of fit itself, none of its steps
     finally:
         gc.enable()
+
+
+def test_batches_of_ever_new_shapes_run_as_written_in_the_end():
+    rows = keras.Input((None, 3))
+    model = keras.Sequential([rows, layers.GlobalAveragePooling1D(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    lengths = [np.ones((2, n, 3), "float32") for n in range(1, 36)]
+    with pytest.warns(UserWarning, match="compiled for 32 shapes.*Pad them to a few lengths"):
+        losses = [model.train_on_batch(x, np.ones((2, 1))) for x in lengths]
+    assert losses[-1] < losses[0]
+
+
+def test_run_eagerly_may_be_changed_at_any_time():
+    class Looks(keras.Sequential):
+        def train_step(self, data):
+            seen.append(type(data[0]).__name__)
+            return super().train_step(data)
+
+    seen = []
+    model = Looks([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(X, Y)
+    model.run_eagerly = True
+    model.train_on_batch(X, Y)
+    assert seen == ["SymbolicTensor", "EagerTensor"]

@@ -5,8 +5,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from minikeras.compiler.tracing.function import Function
+from minikeras.compiler.tracing.function import Function, TooManyTracesError
 from minikeras.core.context import VariableScope, commit, state
+
+# Every trace takes time to compile, and memory: more shapes than this run as they are written.
+_MOST_SHAPES = 32
 
 _runners: "weakref.WeakKeyDictionary[Any, dict[str, Runner]]" = weakref.WeakKeyDictionary()
 
@@ -14,9 +17,14 @@ _runners: "weakref.WeakKeyDictionary[Any, dict[str, Runner]]" = weakref.WeakKeyD
 def runner(model: Any, name: str) -> "Runner":
     """Return what runs the step of this name: `"train_step"`, `"test_step"`, `"predict_step"`."""
     known = _runners.setdefault(model, {})
-    if name not in known:
-        known[name] = Runner(model, name)
-    return known[name]
+    found = known.get(name)
+    if found is None or found.eager != _is_eager(model):
+        found = known[name] = Runner(model, name)
+    return found
+
+
+def _is_eager(model: Any) -> bool:
+    return bool(model.run_eagerly) or model.jit_compile is False
 
 
 def forget(model: Any) -> None:
@@ -36,12 +44,15 @@ class Runner:
         self._model = weakref.ref(model)
         self._name = name
         self._function: Function | None = None
-        if not model.run_eagerly and model.jit_compile is not False:
+        self.eager = _is_eager(model)
+        """Whether the model wants its steps to run as they are written."""
+        self._warned = False
+        if not self.eager:
             method = getattr(model, name)
             instance = getattr(method, "__self__", None) is model
             python = method.__func__ if instance else method
             owner = weakref.ref(model) if instance else None
-            self._function = Function(python, name=name, instance=owner)
+            self._function = Function(python, name=name, instance=owner, most=_MOST_SHAPES)
 
     def __call__(self, data: Any) -> Any:
         """Do the step."""
@@ -50,6 +61,8 @@ class Runner:
             return attempt(getattr(self._model(), self._name), data)
         try:
             return function(data)
+        except TooManyTracesError:
+            return self._once_more(data)
         except Exception as error:
             if not function.failed_to_trace:
                 raise
@@ -64,6 +77,19 @@ class Runner:
         )
         self._function = None
         return results
+
+
+    def _once_more(self, data: Any) -> Any:
+        """Run a step for another shape of batch than those it was compiled for."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{type(self._model()).__name__}.{self._name} has been compiled for {_MOST_SHAPES} "
+                "shapes of batches; batches of other shapes run as the step is written, which is "
+                "slower. Pad them to a few lengths.",
+                stacklevel=3,
+            )
+        return attempt(getattr(self._model(), self._name), data)
 
 
 def attempt(step: Callable[[Any], Any], data: Any) -> Any:

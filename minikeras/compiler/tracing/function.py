@@ -35,10 +35,14 @@ def functions_run_eagerly() -> bool:
     return _eager
 
 
+class TooManyTracesError(Exception):
+    """A function has as many traces as it may have, and none of them fits the arguments."""
+
+
 class Function:
     """A Python function that is traced once for each kind of arguments, and then runs as a whole.
 
-    See `function` for the arguments.
+    See `function` for the arguments; `most` is how many traces there may be.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Function:
         input_signature: Any = None,
         name: str | None = None,
         instance: "weakref.ref[Any] | None" = None,
+        most: int | None = None,
         **options: Any,
     ) -> None:
         own = ("__dict__",) if inspect.isfunction(python_function) else ()
@@ -56,6 +61,7 @@ class Function:
         self._input_signature = input_signature
         self._options = options
         self._instance = instance
+        self._most = most
         self.parameters = Signature(python_function, input_signature, int(instance is not None))
         self.__signature__ = self.parameters.inspected
         self._cache: dict[Any, Concrete] = {}
@@ -145,6 +151,8 @@ class Function:
             found = self._cache.get(key)  # another thread may have been quicker
             if found is None:
                 self._forget()
+                if len(self._cache) == self._most:
+                    raise TooManyTracesError
                 arguments = described(self.parameters.names, values, named)
                 found = self._new(values, named)
                 self._cache[key] = found
