@@ -22,8 +22,10 @@ class Native(Executor):
     def __init__(self, graph: Graph, donated: Donated) -> None:
         self._graph = graph
         self._interpreter: Interpreter | None = None
-        self.nodes, outputs = simplify(graph.nodes, graph.outputs)
-        super().__init__(Plan(self.nodes, graph.inputs, outputs, donated))
+        nodes, outputs = simplify(graph.nodes, graph.outputs)
+        self.simplified = graph.computing(outputs)
+        """The graph that was compiled."""
+        super().__init__(Plan(nodes, graph.inputs, outputs, donated))
 
     def refused(self, arrays: Sequence[Array]) -> list[Array]:
         """Return one array for each output, by NumPy."""

@@ -235,8 +235,11 @@ class Function:
         return "\n".join(str(c.graph).split("\n", 1)[0] for c in self._cache.values())
 
     def graph(self, *args: Any, **kwargs: Any) -> str:
-        """Return as text the graph for these arguments; for none, all graphs traced so far."""
-        return "\n\n".join(str(concrete.graph) for concrete in self._chosen(args, kwargs))
+        """Return as text the graph for these arguments, before and after it was simplified.
+
+        Without arguments, all graphs traced so far.
+        """
+        return "\n\n".join(_before_and_after(c) for c in self._chosen(args, kwargs))
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """Return as text how the graphs are run: what is native, what is fused, what is not."""
@@ -259,6 +262,13 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<minikeras.function {self.__name__}{self.__signature__}>"
+
+
+def _before_and_after(concrete: Concrete) -> str:
+    simplified = getattr(concrete.execute, "simplified", None)
+    if simplified is None or len(simplified.nodes) == len(concrete.graph.nodes):
+        return str(concrete.graph)
+    return f"{concrete.graph}\n\nsimplified:\n{simplified}"
 
 
 def _is_array(arg: Any) -> bool:

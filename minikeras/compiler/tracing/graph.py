@@ -57,6 +57,19 @@ class Graph:
         """The number of tensors that the function returned."""
         return len(self.outputs) - len(self.assigned)
 
+    def computing(self, outputs: Sequence[Tensor]) -> "Graph":
+        """Return a graph of the same inputs with other tensors in the places of its outputs."""
+        return Graph(
+            self.name,
+            self.inputs,
+            outputs,
+            variables=self.variables,
+            assigned=self.assigned,
+            structure=self.structure,
+            unread=self.unread,
+            replayable=self.replayable,
+        )
+
     def __str__(self) -> str:
         return listed(self)
 
