@@ -194,3 +194,30 @@ def test_run_eagerly_may_be_changed_at_any_time():
     model.run_eagerly = True
     model.train_on_batch(X, Y)
     assert seen == ["SymbolicTensor", "EagerTensor"]
+
+
+def test_everything_in_an_eager_step_runs_as_written(monkeypatch):
+    model = keras.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    for _ in range(5):
+        model.train_on_batch(X, Y)
+    seen, call = [], layers.Dense.call
+    monkeypatch.setattr(layers.Dense, "call", lambda *args: seen.append(0) or call(*args))
+    model.train_on_batch(X, Y)
+    assert seen == [0]
+
+
+def test_options_of_the_optimizer_may_be_changed_at_any_time():
+    def run(eagerly):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(1, kernel_initializer="ones")])
+        model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=eagerly)
+        model.fit(X, Y, verbose=0)
+        model.optimizer.clipvalue = 1e-3
+        model.fit(X, Y, verbose=0)
+        model.optimizer.learning_rate = keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5)
+        losses = [model.train_on_batch(X, Y) for _ in range(2)]
+        model.optimizer = keras.optimizers.SGD(0.05)
+        return [*losses, model.train_on_batch(X, Y), *model.get_weights()]
+
+    for a, b in zip(run(False), run(True), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)

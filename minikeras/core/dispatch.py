@@ -98,6 +98,11 @@ class Primitive:
         prepare: turns the caller's inputs into tensors, promoting dtypes where that is wanted.
     """
 
+    native: Callable[[Sequence[Any], dict[str, Any]], Any] | None = None
+    """Takes arrays and params as `forward` does; returns None where `forward` is to run."""
+    native_from = 0
+    """The bytes of the first array from which on `native` is asked."""
+
     def __init__(
         self,
         name: str,
@@ -139,8 +144,13 @@ class Primitive:
             if type(tensor) is not EagerTensor:
                 return self._symbolic(tensors, params)
             arrays.append(tensor.array)
+        native = self.native
         try:
-            result = state.quietly(self.forward, *arrays, **params)
+            result = None
+            if native is not None and arrays[0].nbytes >= self.native_from:
+                result = native(arrays, params)
+            if result is None:
+                result = state.quietly(self.forward, *arrays, **params)
         except (ValueError, IndexError, TypeError) as error:
             self._explain(tensors, params, error)
             raise

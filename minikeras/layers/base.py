@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minikeras import tree
+from minikeras.compiler.eager.calls import MISS
 from minikeras.core.basic import astype
 from minikeras.core.context import overridden, state, unique_name
 from minikeras.core.dispatch import PROBES
@@ -21,6 +22,7 @@ from minikeras.core.variable import Variable
 from minikeras.errors import ResourceLimitError
 from minikeras.layers.dtype_policy import as_policy
 from minikeras.layers.input_spec import check_inputs
+from minikeras.layers.often import compiled_call, note_edit
 from minikeras.registry import Configurable, get, snake_case
 from minikeras.tracking import Tracked, remembered, unique, walk
 
@@ -129,6 +131,18 @@ class Layer(Tracked, Configurable):
         if name in ("input", "output") and "_symbolic" in self.__dict__:
             return self._symbolic[name]  # the tensors of the first call while models were built
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        note_edit()
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        note_edit()
+        super().__delattr__(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is to have too: not the compiled calls of this layer."""
+        return {name: value for name, value in self.__dict__.items() if name != "_often"}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -336,6 +350,13 @@ class Layer(Tracked, Configurable):
 
         Symbolic inputs give symbolic outputs: a node in the graph of a functional model.
         """
+        if state.scope is None and self.built and len(args) == 1 and type(args[0]) is EagerTensor:
+            training = kwargs.get("training")
+            plain = not kwargs or (len(kwargs) == 1 and "training" in kwargs)
+            if plain and (training is None or type(training) is bool):
+                outputs = compiled_call(self, args[0], training)
+                if outputs is not MISS:
+                    return outputs
         args = tuple(map(self._converted, args))
         if kwargs:
             kwargs = {name: self._converted(arg) for name, arg in kwargs.items()}
@@ -396,7 +417,7 @@ class Layer(Tracked, Configurable):
         names, training, entry = state.names, state.training, state.call
         args, training_now = self._resolve_training(args, kwargs)
         state.names, state.training = (*names, self.name), training_now
-        self._last_call = state.call = entry or _next_call()
+        self.__dict__["_last_call"] = state.call = entry or _next_call()
         try:
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
@@ -438,7 +459,7 @@ class Layer(Tracked, Configurable):
     def add_loss(self, loss: Any) -> None:
         """Add a scalar, or a nest of them, to the losses of the current call."""
         if self._losses_of_call != state.call:
-            self._losses, self._losses_of_call = [], state.call
+            self.__dict__.update(_losses=[], _losses_of_call=state.call)
         self._losses.extend(tree.flatten(loss))
 
     @property

@@ -18,9 +18,17 @@ def runner(model: Any, name: str) -> "Runner":
     """Return what runs the step of this name: `"train_step"`, `"test_step"`, `"predict_step"`."""
     known = _runners.setdefault(model, {})
     found = known.get(name)
-    if found is None or found.eager != _is_eager(model):
+    settings = _settings(model)
+    if found is None or found.settings != settings:
         found = known[name] = Runner(model, name)
+        found.settings = settings
     return found
+
+
+def _settings(model: Any) -> tuple[Any, ...]:
+    """Return what may change after `compile`, and makes what was traced before out of date."""
+    optimizer = getattr(model, "optimizer", None)
+    return _is_eager(model), id(optimizer), getattr(optimizer, "edits", 0)
 
 
 def _is_eager(model: Any) -> bool:
@@ -44,6 +52,7 @@ class Runner:
         self._model = weakref.ref(model)
         self._name = name
         self._function: Function | None = None
+        self.settings: tuple[Any, ...] = ()
         self.eager = _is_eager(model)
         """Whether the model wants its steps to run as they are written."""
         self._warned = False
@@ -58,7 +67,7 @@ class Runner:
         """Do the step."""
         function = self._function
         if function is None:
-            return attempt(getattr(self._model(), self._name), data)
+            return attempt(getattr(self._model(), self._name), data, as_written=self.eager)
         try:
             return function(data)
         except TooManyTracesError:
@@ -78,7 +87,6 @@ class Runner:
         self._function = None
         return results
 
-
     def _once_more(self, data: Any) -> Any:
         """Run a step for another shape of batch than those it was compiled for."""
         if not self._warned:
@@ -92,14 +100,17 @@ class Runner:
         return attempt(getattr(self._model(), self._name), data)
 
 
-def attempt(step: Callable[[Any], Any], data: Any) -> Any:
+def attempt(step: Callable[[Any], Any], data: Any, *, as_written: bool = False) -> Any:
     """Do a step as a whole or not at all: Variables change in one go after it went well.
+
+    Nothing inside a step that runs `as_written` is compiled, so that debuggers see all of it.
 
     An interrupt may come between any two instructions, so that what tapes and layers set for the
     length of a call is put back here once more.
     """
     before = {name: getattr(state, name) for name in type(state).__annotations__}
     try:
+        state.as_written = as_written or state.as_written
         with VariableScope() as scope:
             results = step(data)
     finally:

@@ -1,9 +1,12 @@
 """Define `Optimizer`: everything around the rule that updates one parameter."""
 
 import re
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Sequence
 from typing import Any
 
+from minikeras.compiler.eager.calls import MISS, Calls
+from minikeras.constraints import Constraint
 from minikeras.core.basic import astype, filled, numpy_dtype
 from minikeras.core.context import VariableScope, overridden, state
 from minikeras.core.tape import GradientTape
@@ -11,7 +14,7 @@ from minikeras.core.tensor import EagerTensor, as_tensor
 from minikeras.core.variable import Variable
 from minikeras.ops.elementwise import not_equal
 from minikeras.optimizers import gradients
-from minikeras.optimizers.blockwise import Plan, plan
+from minikeras.optimizers.schedules import LearningRateSchedule
 from minikeras.optimizers.state import OptimizerState
 from minikeras.optimizers.transaction import choose, commit
 
@@ -45,16 +48,24 @@ class Optimizer(OptimizerState):
     array([0.5, 1.5], dtype=float32)
     """
 
-    _plans: dict[Any, Plan | None]
+    _compiled: Calls | None = None
+    """Updates that were made again and again; with the options that this optimizer has now."""
     _paces: dict[Any, Any]
+    edits: int = 0
+    """Counts the options that were changed after this was built; what was traced is out of date."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Both were made with the options that this optimizer had.
-        self.__dict__.update(_plans={}, _paces={})
         if name == "learning_rate":  # a property: what is set is kept elsewhere
             object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
+            return
+        self.__dict__.update(_compiled=None, _paces={})
+        if self.__dict__.get("built") and state.trace is None:
+            self.__dict__["edits"] = self.edits + 1
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is to have too: not the updates of these Variables."""
+        return self.__dict__ | {"_compiled": None, "_paces": {}}
 
     # -- the rule ------------------------------------------------------------------------------
 
@@ -87,12 +98,12 @@ class Optimizer(OptimizerState):
         Subclasses written for Keras override this, read `variable`, and call `assign`.
         """
         slots = self._slots[variable.key]
-        inputs = [gradient, variable.value, *[slot.value for slot in slots]]
-        decays = self._decays(variable)
-        if decays:
-            inputs.append(astype(as_tensor(learning_rate), numpy_dtype(inputs[1])))
-        results = self._new(inputs, decays, self._pace_of(inputs[1], learning_rate))
-        for target, result in zip((variable, *slots), results, strict=True):
+        value = variable.value
+        pace = self._pace_of(value, learning_rate)
+        if self._decays(variable):
+            value = self._decayed(value, astype(as_tensor(learning_rate), numpy_dtype(value)))
+        value, new = self.rule(gradient, value, tuple(slot.value for slot in slots), pace)
+        for target, result in zip((variable, *slots), (value, *new), strict=True):
             self.assign(target, result)
 
     def _pace_of(self, value: Any, rate: Any) -> Any:
@@ -101,37 +112,8 @@ class Optimizer(OptimizerState):
         key = (rate.key, dtype)
         if key not in self._paces:
             step = as_tensor(self.iterations) + 1
-            inputs = [astype(rate, dtype), astype(step, dtype)]
-            found = self._run(("pace", dtype), lambda *inputs: _tuple(self.pace(*inputs)), inputs)
-            self._paces[key] = tuple(found)
+            self._paces[key] = self.pace(astype(rate, dtype), astype(step, dtype))
         return self._paces[key]
-
-    def _new(self, inputs: list[Any], decays: bool, pace: tuple[Any, ...]) -> Sequence[Any]:
-        """Return the new values of a parameter and its slots."""
-        count = len(inputs)
-
-        def function(*tensors: Any) -> tuple[Any, ...]:
-            grad, value, *slots = tensors[:count]
-            if decays:
-                value = self._decayed(value, slots.pop())
-            paces = tensors[count:]
-            shared = paces if len(paces) > 1 else paces[0]
-            value, new = self.rule(grad, value, tuple(slots), shared)
-            return (value, *new)
-
-        shape, dtype = tuple(inputs[1].shape), numpy_dtype(inputs[1])
-        return self._run((shape, dtype, decays), function, [*inputs, *pace])
-
-    def _run(self, key: Any, function: Callable[..., Any], inputs: list[Any]) -> Sequence[Any]:
-        """Return `function(*inputs)`, by a plan if there are arrays to compute with."""
-        if any(type(x) is not EagerTensor for x in inputs):
-            return function(*inputs)
-        if key not in self._plans:
-            self._plans[key] = plan(function, inputs)
-        found = self._plans[key]
-        if found is None:
-            return function(*inputs)
-        return [EagerTensor(array) for array in found([x.array for x in inputs])]
 
     # -- updating ------------------------------------------------------------------------------
 
@@ -160,6 +142,19 @@ class Optimizer(OptimizerState):
         pairs = gradients.present(grads, variables)
         grads = [gradients.dense(type(self).__name__, g, v) for g, v in pairs]
         variables = [v for _, v in pairs]
+        if state.scope is None and self._is_pure(variables):
+            key = tuple([(v.key, v.constraint, v.overwrite_with_gradient) for v in variables])
+            recorders, state.recorders = state.recorders, ()
+            try:
+                if self._calls()(key, grads, (variables,)) is not MISS:
+                    return
+            finally:
+                state.recorders = recorders
+        self._apply(*grads, variables)
+
+    def _apply(self, *given: Any) -> None:
+        """Take gradients, then their Variables; update all or none."""
+        *grads, variables = given
         self._paces.clear()
         outer = state.scope, state.recorders
         try:
@@ -171,7 +166,23 @@ class Optimizer(OptimizerState):
                 self.assign(self._iterations, self._iterations.value + 1)
         finally:  # an interrupt may have hit the `with` while it put these back
             state.scope, state.recorders = outer
+            self._paces.clear()
         commit(scope)
+
+    def _calls(self) -> Calls:
+        if self._compiled is None:
+            this = weakref.ref(self)
+            self.__dict__["_compiled"] = Calls(lambda *given: this()._apply(*given), self.name)  # type: ignore[union-attr]
+        return self._compiled  # type: ignore[return-value]
+
+    def _is_pure(self, variables: Sequence[Variable]) -> bool:
+        """Tell whether an update runs no code of the user, but maybe a `rule`, which is pure."""
+        rate = self._learning_rate
+        return (
+            (isinstance(rate, Variable) or _is_ours(rate, LearningRateSchedule))
+            and type(self).update_step is Optimizer.update_step
+            and all(v.constraint is None or _is_ours(v.constraint, Constraint) for v in variables)
+        )
 
     def _matching(self, grads: list[Any], variables: Any) -> list[Variable]:
         """Return the Variables that belong to `grads`, and build for them if that is to do."""
@@ -342,5 +353,6 @@ class Optimizer(OptimizerState):
             self._overwrite(var_list)
 
 
-def _tuple(found: Any) -> tuple[Any, ...]:
-    return found if isinstance(found, tuple) else (found,)
+def _is_ours(thing: Any, kind: type) -> bool:
+    """Tell whether something is of a kind, and its class defined in this package."""
+    return isinstance(thing, kind) and type(thing).__module__.startswith("minikeras.")

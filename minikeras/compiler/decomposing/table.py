@@ -167,7 +167,7 @@ def _dropout(x: Any, state: Any, rate: float, noise_shape: Any) -> Any:
         return None
     noise = tuple(n if w is None else w for n, w in zip(x.shape, noise_shape, strict=True))
     if noise == tuple(x.shape):
-        return None
+        return dropout(x, state, rate=rate, noise_shape=None)
     ones = EagerTensor(np.ones(noise, numpy_dtype(x)))
     return x * dropout(ones, state, rate=rate, noise_shape=None)
 

@@ -49,6 +49,8 @@ class Calls:
             tensors: the function's arguments.
             options: what else it takes.
         """
+        if state.as_written or functions_run_eagerly():
+            return MISS
         found = self._found.get(key, MISS)
         if found is MISS:
             found = self._counted(key, tensors, options)
@@ -64,14 +66,18 @@ class Calls:
     def _counted(self, key: Any, tensors: Sequence[EagerTensor], options: Any) -> "_Call | None":
         """Count a call, and trace it if it is time."""
         count = self._counts[key] = self._counts.get(key, 0) + 1
-        if count < _AFTER or functions_run_eagerly():
+        if count < _AFTER:
             if len(self._counts) > _MOST_COUNTED:
                 self._counts.clear()
             return None
         del self._counts[key]
-        found = None
-        if len(self._found) < _MOST_KINDS and llvm.available():
-            found = self._traced(tensors, options)
+        found, before = None, vars(state).copy()
+        try:
+            if len(self._found) < _MOST_KINDS and llvm.available():
+                found = self._traced(tensors, options)
+        finally:  # an interrupt may have hit a `with` while it put these back
+            vars(state).clear()
+            vars(state).update(before)
         self._found[key] = found
         return found
 
@@ -132,7 +138,7 @@ class _Call:
         return halves if _is_modest(halves.forward) and _is_modest(halves.backward) else None
 
 
-def _missed(arrays: list[Any], foreign: bool) -> Any:
+def _missed(*_: Any) -> Any:
     return MISS
 
 

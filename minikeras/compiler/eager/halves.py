@@ -114,9 +114,9 @@ def _needed(nodes: Sequence[Node], late: set[int], grads: Sequence[Any]) -> list
         tensor = waiting.pop()
         if type(tensor) is not SymbolicTensor or tensor.key in found:
             continue
-        node = makers.get(tensor.key)
-        if node is not None and node.op.name in _CHEAP:
-            (source, *_) = node.inputs
+        maker = makers.get(tensor.key)
+        if maker is not None and maker.op.name in _CHEAP:
+            source = maker.inputs[0]
             if _bytes(source) <= _bytes(tensor):
                 waiting.append(source)
                 continue
@@ -125,7 +125,7 @@ def _needed(nodes: Sequence[Node], late: set[int], grads: Sequence[Any]) -> list
 
 
 def _bytes(tensor: Any) -> int:
-    return math.prod(tensor.plain_shape) * numpy_dtype(tensor).itemsize
+    return int(math.prod(tensor.plain_shape) * numpy_dtype(tensor).itemsize)
 
 
 def _renamed(name: str, needed: Sequence[Any], factors: Sequence[Any], grads: Any) -> Graph:

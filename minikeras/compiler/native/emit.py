@@ -239,6 +239,9 @@ class Code:
 
     def first_lanes(self, count: Index, lanes: int) -> Value:
         """Return a mask that holds in the first `count` lanes."""
+        if isinstance(count, int):
+            text = ", ".join(f"i1 {literal(i < count, 'bool')}" for i in range(lanes))
+            return Value(f"<{text}>", "bool", lanes)
         return self.compare("lt", self.iota(lanes), self.splat(self.index(count), lanes))
 
     def lane(self, vector: Value, number: int) -> Value:
@@ -423,6 +426,13 @@ class Code:
             value = self.convert(value, "uint8")
         if mask is None:
             self.line(f"store {value}, ptr {place.name}, align {align}")
+            return
+        if mask.name.count("true") == 1:
+            # LLVM (22.1, AVX-512) stores 8 bytes for one lane of a vector cut down to narrower
+            # integers, and so writes behind it, where another thread's numbers may be.
+            one = mask.name.strip("<>").split(", ").index("i1 true")
+            place, number = self.at(place, one, value.kind), self.lane(value, one)
+            self.line(f"store {number}, ptr {place.name}, align {align}")
             return
         name = f"llvm.masked.store.{mangled(value)}.p0"
         self.declarations.add(
