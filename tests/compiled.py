@@ -46,7 +46,7 @@ def traced(function, arrays, donated=(), simplified=False):
     return Both(Interpreter(graph), Executor(Plan(nodes, inputs, found, donated)))
 
 
-def agree(function, arrays, simplified=False):
+def agree(function, arrays, simplified=False, tolerance=None):
     """Assert that both compute the same, up to rounding; return them."""
     both = traced(function, arrays, simplified=simplified)
     before = [array.copy() for array in arrays]
@@ -54,7 +54,7 @@ def agree(function, arrays, simplified=False):
     assert got is not None
     assert len(got) == len(expected)
     for a, b in zip(got, expected, strict=True):
-        close(a, b)
+        close(a, b, tolerance)
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
     return both
@@ -77,13 +77,13 @@ def step_of(model, name="train_step"):
     return found
 
 
-def close(got, expected):
+def close(got, expected, tolerance=None):
     """Assert equal shapes and dtypes, and numbers equal up to the rounding of large sums."""
     assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
     if expected.dtype.kind != "f":
         np.testing.assert_array_equal(got, expected)
         return
-    tolerance = TOLERANCE.get(expected.dtype.name, 2e-2)
+    tolerance = tolerance or TOLERANCE.get(expected.dtype.name, 2e-2)
     largest = np.abs(expected[np.isfinite(expected)]).max(initial=1)
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * largest)
