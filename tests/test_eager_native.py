@@ -18,6 +18,8 @@ from minikeras.compiler.native import llvm
 from minikeras.compiler.tracing.function import run_functions_eagerly
 from minikeras.core.context import record_source_lines, state
 from minikeras.core.tensor import as_tensor
+from minikeras.models.batches import ArrayBatches
+from minikeras.ops.gathering import _take
 from minikeras.ops.windows import sliding
 from tests.rows import numbers
 
@@ -145,6 +147,17 @@ def test_gradients_through_native_ops_to_second_order():
     for _ in range(4):
         for a, b in zip(derivatives(), want, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * abs(b).max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "bool"])
+def test_shuffled_batches_are_the_rows_that_numpy_takes(dtype):
+    array = (numbers(700, 30, 40, seed=8) * 100).astype(dtype)
+    for source in (array, np.asfortranarray(array), array[::2], array[:, ::-1]):
+        batches = ArrayBatches(source, np.arange(len(source)), batch_size=100, shuffle=True)
+        for _ in range(2):
+            for x, y, _weight in batches:
+                np.testing.assert_array_equal(x.array, source[y.array])
+    assert _native(_take) not in ([], [None])
 
 
 # ---- calls of layers -----------------------------------------------------------------------------

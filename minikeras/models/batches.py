@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 
 from minikeras import config, tree
+from minikeras.compiler.eager.single import Single
 from minikeras.core.spec import DTYPES
 from minikeras.core.tensor import EagerTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
+from minikeras.ops.gathering import _take
 
 Batch = tuple[Any, Any, Any]
 _PARTS = ("x", "y", "sample_weight")
+
+_MANY_BYTES = 1 << 16  # in a batch, from which on to wake another thread for it
+_take_natively = Single(_take)
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:
@@ -245,8 +250,21 @@ def _rows(part: Any, rows: Any) -> Any:
 def _taken(part: Any, rows: Any) -> Any:
     """Return tensors of these rows of an array or of each in a nest."""
     if type(part) is np.ndarray:
-        return EagerTensor(part[rows])
-    return None if part is None else tree.map_structure(lambda a: EagerTensor(a[rows]), part)
+        return _selected(part, rows)
+    return None if part is None else tree.map_structure(lambda a: _selected(a, rows), part)
+
+
+def _selected(array: Any, rows: Any) -> EagerTensor:
+    """Return the rows of a slice, or those that integers select, on all threads if they are long.
+
+    Rows in a random order are slow to read: memory answers late, and one thread waits for it.
+    """
+    if type(rows) is slice:
+        return EagerTensor(array[rows])
+    taken = None
+    if len(rows) * array[:1].nbytes >= _MANY_BYTES and array.flags.c_contiguous:
+        taken = _take_natively((array, rows), {"axis": 0})
+    return EagerTensor(array.take(rows, axis=0) if taken is None else taken)
 
 
 def _samples(parts: Any) -> int:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minikeras.compiler.fusion.views import natural
-from minikeras.compiler.kernels.moving import fill, strided_copy, write_row
+from minikeras.compiler.kernels.moving import Vector, fill, strided_copy, write_row
 from minikeras.compiler.native import machine
 from minikeras.compiler.native.emit import Code, Index, Value, product, size_of
 from minikeras.compiler.native.program import Kernel, Step
@@ -125,6 +125,10 @@ def _units(rows: Rows) -> int:
     return rows.selected if rows.outer == 1 else rows.outer
 
 
+_FAR = 512
+"""Bytes of rows from which on it pays to ask for the next one, which no processor foresees."""
+
+
 # ---- reading -------------------------------------------------------------------------------------
 
 
@@ -143,13 +147,24 @@ def take(rows: Rows, size: int) -> list[Step] | None:
             continue
         here = code.at(source, code.mul(found, table.inner), kind)
         there = code.at(target, code.mul(place, table.inner), kind)
-        load = functools.partial(_load, code, here, kind)
-        write_row(code, size, there, table.inner, load)
+        then = None
+        if rows.inner * size >= _FAR:
+            following = table.index(code.least(code.add(number, 1), code.sub(table.count, 1)))
+            following = code.add(code.mul(outer, table.total), following)
+            then = code.at(source, code.mul(following, table.inner), kind)
+        write_row(code, size, there, table.inner, _fetching(code, kind, here, then))
     return [table.step("take", size, _units(rows))]
 
 
-def _load(code: Code, pointer: Value, kind: str, start: Index, lanes: int) -> Value:
-    return code.load(pointer, start, kind, lanes)
+def _fetching(code: Code, kind: str, row: Value, following: Value | None) -> Vector:
+    """Load parts of a row, and ask for those of the row that follows."""
+
+    def load(start: Index, lanes: int) -> Value:
+        if following is not None:
+            code.prefetch(code.at(following, start, kind))
+        return code.load(row, start, kind, lanes)
+
+    return load
 
 
 def _alike(shape: Sequence[int], indices: Sequence[int], axis: int) -> bool:

@@ -55,13 +55,10 @@ def fetch(
     """
     share = code.div(code.sub(code.add(place.steps, parts), 1), parts)
     begin = code.mul(number, share)
-    name = "llvm.prefetch.p0"
-    code.declarations.add(f"declare void @{name}(ptr, i32, i32, i32)")
     with code.loop(begin, code.least(code.add(begin, share), place.steps)) as k:
         line = code.at(source, code.mul(k, tiles.b.row_stride), tiles.kind)
         with code.loop(0, tiles.width * size_of(tiles.kind), 64) as offset:
-            there = code.at(line, offset, "uint8")
-            code.line(f"call void @{name}({there}, i32 0, i32 2, i32 1)")
+            code.prefetch(code.at(line, offset, "uint8"))
 
 
 def gather_text(tiles: Tiles) -> str:

@@ -440,6 +440,11 @@ class Code:
         )
         self.line(f"call void @{name}({value}, ptr {place.name}, i32 {align}, {mask})")
 
+    def prefetch(self, place: Value) -> None:
+        """Ask for the cache line at a place, which is read soon; it need not exist."""
+        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.line(f"call void @llvm.prefetch.p0({place}, i32 0, i32 2, i32 1)")
+
     def gather(self, pointer: Value, indices: Value, kind: str, mask: Value | None = None) -> Value:
         """Load the numbers at a vector of indices, one by one."""
         lanes = indices.lanes

@@ -85,6 +85,9 @@ def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
         count = len(structure)
         if [s.index for s in structure] == list(range(count)):
             return lambda arrays: tuple(map(EagerTensor, arrays[:count]))
+    if type(structure) is dict and all(isinstance(s, Slot) for s in structure.values()):
+        places = [(name, slot.index) for name, slot in structure.items()]
+        return lambda arrays: {name: EagerTensor(arrays[place]) for name, place in places}
     if not tree.is_nested(structure):
         return lambda _: structure
 
