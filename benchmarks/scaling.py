@@ -39,7 +39,8 @@ def by_batch(*, quick):
     print("| batch of the MLP | ms a step | µs a sample |\n|--:|--:|--:|")
     for batch in BATCHES[:3] if quick else BATCHES:
         steps = 4 if quick else max(8, 32_768 // batch)
-        seconds = step_seconds(JOBS["mlp"]._replace(batch=batch, steps=steps, real=False))
+        job = JOBS["mlp"]._replace(batch=batch, steps=steps, warm=steps, real=False)
+        seconds = step_seconds(job)
         print(f"| {batch:,} | {1e3 * seconds:.3f} | {1e6 * seconds / batch:.3f} |", flush=True)
 
 
