@@ -37,8 +37,6 @@ class _State(threading.local):
     """Name scopes around the code that runs, the outermost first."""
     debug: bool = False
     """Whether nodes remember the line of user code that made them."""
-    as_written: bool = False
-    """Whether layers and optimizers run their Python in every call, rather than compiled code."""
 
 
 state = _State()

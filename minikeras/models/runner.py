@@ -67,7 +67,7 @@ class Runner:
         """Do the step."""
         function = self._function
         if function is None:
-            return attempt(getattr(self._model(), self._name), data, as_written=self.eager)
+            return attempt(getattr(self._model(), self._name), data)
         try:
             return function(data)
         except TooManyTracesError:
@@ -100,17 +100,14 @@ class Runner:
         return attempt(getattr(self._model(), self._name), data)
 
 
-def attempt(step: Callable[[Any], Any], data: Any, *, as_written: bool = False) -> Any:
+def attempt(step: Callable[[Any], Any], data: Any) -> Any:
     """Do a step as a whole or not at all: Variables change in one go after it went well.
-
-    Nothing inside a step that runs `as_written` is compiled, so that debuggers see all of it.
 
     An interrupt may come between any two instructions, so that what tapes and layers set for the
     length of a call is put back here once more.
     """
     before = {name: getattr(state, name) for name in type(state).__annotations__}
     try:
-        state.as_written = as_written or state.as_written
         with VariableScope() as scope:
             results = step(data)
     finally:

@@ -49,7 +49,7 @@ class Calls:
             tensors: the function's arguments.
             options: what else it takes.
         """
-        if state.as_written or functions_run_eagerly():
+        if functions_run_eagerly():
             return MISS
         found = self._found.get(key, MISS)
         if found is MISS:

@@ -84,20 +84,10 @@ def text() -> str:
     return f"{declaration}\n{alone}\n{team}\n{rest}\n{_ENTRIES}"
 
 
-_LAYOUT = (
-    *(
-        "BUFFERS",
-        "RECORDS",
-        "TAKEN",
-        "THREADS",
-        "IDLE_SPINS",
-        "WAIT_SPINS",
-        "YIELD",
-        "LOCK",
-        "UNLOCK",
-    ),
-    *("SLEEP", "WAKE", "SLEEPERS", "MUTEX", "CONDITION", "COUNTERS", "NUMBER", "TEAM", "LINE"),
-)
+_LAYOUT = """
+    BUFFERS RECORDS TAKEN THREADS IDLE_SPINS WAIT_SPINS YIELD LOCK UNLOCK SLEEP WAKE SLEEPERS MUTEX
+    CONDITION COUNTERS NUMBER TEAM LINE
+""".split()
 
 
 def _pause() -> tuple[str, str]:
