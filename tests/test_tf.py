@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from minikeras import tf
+from minikeras.errors import NotAllowedInTraceError
 from tests.golden import tf_face
 
 INSTALLED = importlib.machinery.PathFinder.find_spec("tensorflow")
@@ -86,6 +87,57 @@ def test_variables_check_their_first_value():
 def test_print_writes_bare_numbers(capsys):
     tf.print("loss", tf.constant([1.0, 2.0]), 3)
     assert capsys.readouterr().err == "loss [1. 2.] 3\n"
+
+
+def test_print_in_a_function_prints_after_each_run(capsys):
+    total = tf.Variable(0.0)
+
+    @tf.function
+    def step(x):
+        tf.print("begin", total)
+        total.assign_add(tf.reduce_sum(x))
+        tf.print("x is", x, "sum", total, sep="|")
+        return {"twice": x * 2, "sum": total + 0.0}
+
+    for x in (1.0, 2.0):
+        found = step(tf.constant([x, x]))
+        assert found["twice"].numpy().tolist() == [2 * x] * 2
+    with tf.GradientTape() as tape:
+        x = tf.constant([1.0])
+        tape.watch(x)
+        twice = step(x)["twice"]
+    assert tape.gradient(twice, x).numpy() == [2.0]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:4] == ["begin 0.0", "x is|[1. 1.]|sum|2.0", "begin 2.0", "x is|[2. 2.]|sum|6.0"]
+    assert lines[4:] == ["begin 6.0", "x is|[1.]|sum|7.0"]
+
+
+def test_print_in_a_layer_prints_when_there_are_numbers(capsys):
+    class Looks(tf.keras.layers.Layer):
+        def call(self, inputs):
+            tf.print("mean", tf.reduce_mean(inputs))
+            return inputs * 1.0
+
+    inputs = tf.keras.Input((2,))
+    model = tf.keras.Model(inputs, Looks()(inputs))
+    assert capsys.readouterr().err == ""
+    for _ in range(4):
+        model(tf.ones((1, 2)))
+    model.predict(np.zeros((1, 2), "float32"), verbose=0)
+    assert capsys.readouterr().err == "mean 1.0\n" * 4 + "mean 0.0\n"
+
+
+def test_print_in_a_loop_of_a_function_says_what_it_cannot_do():
+    @tf.function
+    def loop(n):
+        def body(i):
+            tf.print(i)
+            return (i + 1,)
+
+        return tf.while_loop(lambda i: i < n, body, (tf.constant(0),))
+
+    with pytest.raises(NotAllowedInTraceError, match="has no value yet"):
+        loop(tf.constant(3))
 
 
 def test_random_numbers_are_seeded():

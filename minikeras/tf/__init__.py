@@ -5,9 +5,7 @@ A table that points at ours. Where TensorFlow is not installed, later imports of
 its parts in the same program find this module (`minikeras.tf.imports`).
 """
 
-import sys as _sys
 from types import SimpleNamespace as _SimpleNamespace
-from typing import Any as _Any
 
 import minikeras as keras
 from minikeras import data as data
@@ -74,6 +72,7 @@ from minikeras.tf.function import function as function
 from minikeras.tf.function import functions_run_eagerly as _functions_run_eagerly
 from minikeras.tf.function import run_functions_eagerly as _run_functions_eagerly
 from minikeras.tf.module import Module as Module
+from minikeras.tf.printing import print as print
 from minikeras.tf.products import matmul as matmul
 from minikeras.tf.variable import Variable as Variable
 
@@ -140,14 +139,6 @@ dtypes = _SimpleNamespace(DType=DType, as_dtype=lambda dtype: _DTYPES[_as_dtype(
 def executing_eagerly() -> bool:
     """Tell whether ops compute at once: not while a function is traced."""
     return _state.trace is None or _state.scope is None
-
-
-def print(
-    *inputs: _Any, output_stream: _Any = None, sep: str = " ", end: str = "\n", **_: _Any
-) -> None:
-    """Print tensors as bare numbers, to standard error unless `output_stream` is given."""
-    text = sep.join(str(x.numpy()) if hasattr(x, "numpy") else str(x) for x in inputs)
-    (output_stream or _sys.stderr).write(text + end)
 
 
 _imports.answer_for_tensorflow()

@@ -15,7 +15,6 @@ from minikeras.compiler.tracing.function import Function, functions_run_eagerly
 from minikeras.compiler.tracing.graph import Graph
 from minikeras.compiler.tracing.trace import trace
 from minikeras.core.context import overridden, state, store
-from minikeras.core.graph import fill
 from minikeras.core.tensor import EagerTensor
 
 MISS: Any = object()
@@ -127,7 +126,7 @@ class _Call:
         results = outputs[: graph.results]
         store(graph.assigned, outputs[graph.results :])
         self._op._record(inputs, {"kept": kept, "grads": halves.grads}, results)
-        return fill(graph.structure, results)
+        return graph.packed(results)
 
     def _cut(self, live: Sequence[int]) -> Halves | None:
         try:

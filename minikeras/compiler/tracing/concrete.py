@@ -15,7 +15,6 @@ from minikeras.compiler.tracing.graph import Graph, packer, replayed
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.context import VariableScope, state, store
 from minikeras.core.dispatch import Node, Primitive
-from minikeras.core.graph import fill
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import Array, EagerTensor, IndexedSlices, SymbolicTensor
 from minikeras.core.variable import Variable
@@ -76,7 +75,7 @@ class Concrete:
                     state.scope.assign(variable, value)
         if state.recorders:
             self._op._record([*tensors, *values], {}, results)
-        return fill(graph.structure, results)
+        return graph.packed(results)
 
 
 def _donated(graph: Graph) -> list[tuple[int, int]]:
@@ -133,7 +132,7 @@ def _lock_of(variables: Sequence[Variable]) -> Any:
 
 
 def _reading(graph: Graph, execute: Callable[..., Any]) -> Run:
-    variables, pack, count = graph.variables, packer(graph.structure), graph.arguments
+    variables, pack, count = graph.variables, packer(graph), graph.arguments
 
     def run(arrays: list[Array], foreign: bool) -> Any:
         for variable in variables:
@@ -159,7 +158,7 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
 ) -> Run:
     """Return what runs a graph that assigns Variables, over their own arrays where it may."""
     assigned, rest = graph.assigned, graph.variables[len(graph.assigned) :]
-    count, results, pack = graph.arguments, graph.results, packer(graph.structure)
+    count, results, pack = graph.arguments, graph.results, packer(graph)
     references = sys.getrefcount
     known = [-1] * len(assigned)
     careful = any(owned)

@@ -316,7 +316,8 @@ def function(
     """Trace a function once for each kind of arguments, and run the trace from then on.
 
     Kinds differ in nesting, in shapes and dtypes of tensors and arrays, in Python values, in
-    Variables, and in the `training` flag of a layer around. Python itself runs at tracing only.
+    Variables, and in the `training` flag of a layer around. Python itself runs at tracing only;
+    what `tf.print` is given is printed after each run.
 
     Args:
         func: the function or method; None returns a decorator.

@@ -6,7 +6,7 @@ from typing import Any
 from minikeras import tree
 from minikeras.compiler.tracing.listing import listed
 from minikeras.core.dispatch import Node
-from minikeras.core.graph import Slot, collect
+from minikeras.core.graph import Slot, collect, fill
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor
 from minikeras.core.variable import Variable
 
@@ -23,6 +23,7 @@ class Graph:
         structure: what was returned, with a `Slot` in the place of each tensor.
         unread: keys of the Variables among `assigned` whose values before do not matter.
         replayable: whether a tape finds in the nodes all that gradients need.
+        effects: what is called after every run, with its arguments; they hold slots as above.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Graph:
         structure: Any = None,
         unread: frozenset[int] = frozenset(),
         replayable: bool = True,
+        effects: Sequence[tuple[Callable[..., None], Any]] = (),
     ) -> None:
         self.name = name
         self.inputs = list(inputs)
@@ -45,6 +47,7 @@ class Graph:
         self.structure = structure
         self.unread = unread
         self.replayable = replayable
+        self.effects = tuple(effects)
         self.nodes: list[Node] = collect(self.outputs, self.inputs)
 
     @property
@@ -54,7 +57,7 @@ class Graph:
 
     @property
     def results(self) -> int:
-        """The number of tensors that the function returned."""
+        """The number of tensors that the function returned, and that effects take."""
         return len(self.outputs) - len(self.assigned)
 
     def computing(self, outputs: Sequence[Tensor]) -> "Graph":
@@ -68,7 +71,14 @@ class Graph:
             structure=self.structure,
             unread=self.unread,
             replayable=self.replayable,
+            effects=self.effects,
         )
+
+    def packed(self, results: Sequence[Tensor]) -> Any:
+        """Return what the function returns, after its effects."""
+        for effect, arguments in self.effects:
+            effect(*fill(arguments, results))
+        return fill(self.structure, results)
 
     def __str__(self) -> str:
         return listed(self)
@@ -77,8 +87,11 @@ class Graph:
         return f"<Graph {self.name}: {len(self.nodes)} nodes>"
 
 
-def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    """Return a function that puts arrays, as tensors, into the slots of a returned structure."""
+def packer(graph: Graph) -> Callable[[Sequence[Any]], Any]:
+    """Return a quick function that makes of arrays what `graph.packed` makes of tensors."""
+    structure = graph.structure
+    if graph.effects:
+        return lambda arrays: graph.packed(list(map(EagerTensor, arrays)))
     if isinstance(structure, Slot):
         return lambda arrays: EagerTensor(arrays[0])
     if type(structure) is tuple and structure and all(isinstance(s, Slot) for s in structure):
@@ -91,13 +104,7 @@ def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
     if not tree.is_nested(structure):
         return lambda _: structure
 
-    def place(arrays: Sequence[Any]) -> Any:
-        return tree.map_structure(
-            lambda leaf: EagerTensor(arrays[leaf.index]) if isinstance(leaf, Slot) else leaf,
-            structure,
-        )
-
-    return place
+    return lambda arrays: graph.packed(list(map(EagerTensor, arrays)))
 
 
 def replayed(graph: Graph, values: Sequence[Any], wanted: Sequence[Tensor]) -> list[Any]:

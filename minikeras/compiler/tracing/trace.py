@@ -11,7 +11,7 @@ from minikeras import tree
 from minikeras.compiler.tracing.graph import Graph as Graph
 from minikeras.compiler.tracing.repeat import UnsteadyError, repeated
 from minikeras.compiler.tracing.scope import SymbolicScope
-from minikeras.core.context import overridden
+from minikeras.core.context import overridden, state
 from minikeras.core.graph import Slot
 from minikeras.core.spec import TensorSpec, as_dtype
 from minikeras.core.tensor import EagerTensor, IndexedSlices, SymbolicTensor, Tensor, as_tensor
@@ -40,6 +40,8 @@ class Trace(SymbolicScope):
         self.created: list[Variable] = []
         self.replayable = True
         """False once something ran whose gradient its nodes do not tell."""
+        self.effects: list[tuple[Callable[..., None], Any]] = []
+        """What is to be called after every run, and its arguments."""
 
     def create(self, variable: Variable) -> None:
         """Take note of a new Variable; raise `ValueError` unless this is a first call."""
@@ -66,6 +68,25 @@ class Trace(SymbolicScope):
                     f"{_SINGLETON} Got Variable '{variable.path}', which nobody keeps: every call "
                     "would make another one."
                 )
+
+
+def after_each_run(effect: Callable[..., None], arguments: Sequence[Any]) -> bool:
+    """Call `effect(*arguments)` after each run of what is traced, with the tensors it has then.
+
+    Returns whether that is taken care of: not where no trace goes on, nor in its loops and
+    branches. While the shapes that a layer makes are being found out, nothing is to be done.
+    """
+    scope = state.scope
+    if isinstance(scope, Trace):
+        scope.effects.append((effect, tree.map_structure(_now, list(arguments))))
+        return True
+    symbolic = any(isinstance(x, SymbolicTensor) for x in tree.flatten(arguments))
+    return symbolic and scope is not None and not isinstance(scope, SymbolicScope)
+
+
+def _now(leaf: Any) -> Any:
+    """Return a Variable's value, since another may be assigned before the function returns."""
+    return as_tensor(leaf) if isinstance(leaf, Variable) else leaf
 
 
 def _references(things: Sequence[Any]) -> list[int]:
@@ -107,9 +128,10 @@ def trace(
     named = {key: symbolic(key, kwargs[key]) for key in sorted(kwargs)} if kwargs else {}
     traced = Trace(creates)
     with traced.running():
-        structure, results = slotted(function(*given, **named))
+        returned = function(*given, **named)
+        nests, results = slotted((returned, [args for _, args in traced.effects]))
     traced.check_created()
-    return _graph(name, inputs, traced, structure, results)
+    return _graph(name, inputs, traced, nests, results)
 
 
 def _symbol(leaf: Any, name: str, inputs: list[SymbolicTensor]) -> Any:
@@ -141,8 +163,13 @@ def slotted(results: Any) -> tuple[Any, list[Tensor]]:
 
 
 def _graph(
-    name: str, inputs: list[SymbolicTensor], traced: Trace, structure: Any, results: list[Tensor]
+    name: str,
+    inputs: list[SymbolicTensor],
+    traced: Trace,
+    nests: tuple[Any, Any],
+    results: list[Tensor],
 ) -> Graph:
+    structure, taken = nests
     changed = traced.changed()
     assigned = [variable for variable, _ in changed]
     before = {variable.key for variable in assigned}
@@ -160,6 +187,7 @@ def _graph(
         structure=structure,
         unread=unread,
         replayable=traced.replayable,
+        effects=[(call, args) for (call, _), args in zip(traced.effects, taken, strict=True)],
     )
 
 
