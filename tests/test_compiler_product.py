@@ -219,7 +219,3 @@ def test_forms_of_other_machines(rng, monkeypatch, vector_bytes, registers):
             a = normal(rng, (rows, depth), "float32", flips[0])
             b = normal(rng, (depth, columns), "float32", flips[1])
             close(multiply(a, b, cuts=(0.5,)), a, b)
-
-
-def test_numpy_is_never_asked_for():
-    assert not product.prefers_blas(4096, 4096, 4096, "float32")

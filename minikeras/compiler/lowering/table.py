@@ -105,8 +105,6 @@ def _matmul(group: Group, views: Views, epilogue: Epilogue | None) -> list[Step]
     batch, pieces = broadcast(a.shape[:-2], b.shape[:-2]), Pieces(views)
     first, x1 = _as_matrix(a, batch, pieces)
     second, x2 = _as_matrix(b, batch, pieces)
-    if product.prefers_blas(first.rows, first.columns, second.columns, kind):
-        return None
     given = None
     if epilogue is not None:
         given = product.Epilogue(tuple(epilogue.roles), epilogue.prepare, epilogue.finish)
