@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minikeras.compiler.kernels import product
 from minikeras.compiler.kernels.product import Epilogue, Matrix, matmul
 from minikeras.compiler.native import llvm, machine
 
