@@ -36,6 +36,8 @@ class CallbackList(Callback):
                     f"{' Call it: the class is no instance.' * isinstance(callback, type)}"
                 )
         self._loops = 0
+        self._known: list[Any] = []
+        self._hearing: dict[str, list[Any]] = {}
         self._history = self._found(History, add_history)
         self._found(ProgbarLogger, add_progbar)
         self.set_model(model)
@@ -66,9 +68,14 @@ class CallbackList(Callback):
             callback.set_model(model)
 
     def _batch(self, hook: str, batch: int, logs: Any) -> None:
-        if self.callbacks:
+        if self._known != self.callbacks:
+            self._known, self._hearing = list(self.callbacks), {}
+        hearing = self._hearing.get(hook)
+        if hearing is None:
+            hearing = self._hearing[hook] = [c for c in self._known if _hears(c, hook)]
+        if hearing:
             logs = Logs(logs)
-            for callback in self.callbacks:
+            for callback in hearing:
                 getattr(callback, hook)(batch, logs=logs)
 
     def _epoch(self, hook: str, *args: Any) -> None:
@@ -134,3 +141,10 @@ class CallbackList(Callback):
 
     def on_predict_end(self, logs: Any = None) -> None:
         self._end("on_predict_end", logs)
+
+
+def _hears(callback: Any, hook: str) -> bool:
+    """Tell whether a callback does something at a batch; most do not, and batches are many."""
+    names = (hook, hook.replace("_train", ""))
+    own = (getattr(getattr(callback, name, None), "__func__", None) for name in names)
+    return any(o is not getattr(Callback, name) for o, name in zip(own, names, strict=True))

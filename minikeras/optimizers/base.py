@@ -18,6 +18,9 @@ from minikeras.optimizers.schedules import LearningRateSchedule
 from minikeras.optimizers.state import OptimizerState
 from minikeras.optimizers.transaction import choose, commit
 
+_LARGE = 1 << 22
+"""Bytes of parameters for which NumPy takes longer, and more memory, than to compile at once."""
+
 
 class Optimizer(OptimizerState):
     """Update Variables by their gradients; the base class.
@@ -171,8 +174,14 @@ class Optimizer(OptimizerState):
 
     def _calls(self) -> Calls:
         if self._compiled is None:
-            this = weakref.ref(self)
-            self.__dict__["_compiled"] = Calls(lambda *given: this()._apply(*given), self.name)  # type: ignore[union-attr]
+            this, after = weakref.ref(self), 3
+            if sum(v.stored.array.nbytes for v in self._targets) >= _LARGE:
+                after = 1
+            self.__dict__["_compiled"] = Calls(
+                lambda *given: this()._apply(*given),  # type: ignore[union-attr]
+                self.name,
+                after,
+            )
         return self._compiled  # type: ignore[return-value]
 
     def _is_pure(self, variables: Sequence[Variable]) -> bool:

@@ -1,7 +1,8 @@
 """Compile calls that are made again and again, where nobody can tell but by the clock.
 
-The third call with tensors of the same shapes and dtypes is traced and compiled. Where a tape
-records, the graph is cut in two: forward, which also returns what gradients need, and backward.
+The third call with tensors of the same shapes and dtypes is traced and compiled; those before it
+run as they are written. Where a tape records, the graph is cut in two: forward, which also returns
+what gradients need, and backward.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +21,6 @@ from minikeras.core.tensor import EagerTensor
 MISS: Any = object()
 """Stands for the result of a call that is not compiled."""
 
-_AFTER = 3  # calls of a kind; those before it run as they are written
 _MOST_KINDS = 16  # of calls of one function that are compiled
 _MOST_COUNTED = 256
 _MOST_BYTES = 1 << 28  # that a call may hold on to for its temporary arrays
@@ -32,11 +32,13 @@ class Calls:
     Args:
         function: takes tensors, then whatever options there are.
         name: of the graphs.
+        after: which call of a kind is the first to be compiled.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, after: int = 3) -> None:
         self._function = function
         self._name = name
+        self._after = after
         self._counts: dict[Any, int] = {}
         self._found: dict[Any, _Call | None] = {}
 
@@ -65,7 +67,7 @@ class Calls:
     def _counted(self, key: Any, tensors: Sequence[EagerTensor], options: Any) -> "_Call | None":
         """Count a call, and trace it if it is time."""
         count = self._counts[key] = self._counts.get(key, 0) + 1
-        if count < _AFTER:
+        if count < self._after:
             if len(self._counts) > _MOST_COUNTED:
                 self._counts.clear()
             return None
