@@ -59,6 +59,13 @@ class Executor:
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array] | None:
         """Run the plan."""
+        results = self.brief(arrays)
+        if results is not None and len(results) < len(self.plan.outputs):
+            results += self._replaced(arrays)
+        return results
+
+    def brief(self, arrays: Sequence[Array]) -> list[Array] | None:
+        """Run the plan, but leave out the last outputs if all of them replaced their inputs."""
         with self._lock:
             self.memory.point(arrays)
             if self._quick is not None:
@@ -66,8 +73,6 @@ class Executor:
             elif not self._run(arrays):
                 return self.refused(arrays)
             results = [make(arrays) for make in self._make]
-            if self._replaced is not None:
-                results += self._replaced(arrays)
             if self.made:
                 self.made.clear()
             return results
@@ -161,11 +166,8 @@ class Executor:
             first -= 1
         self._make = [self._maker(i) for i in range(first)]
         numbers = [in_place[i] for i in range(first, count)]
-        self._replaced: Callable[[Sequence[Array]], Sequence[Array]] | None = None
-        if len(numbers) == 1:
-            self._replaced = lambda arrays: [arrays[numbers[0]]]
-        elif numbers:
-            self._replaced = operator.itemgetter(*numbers)
+        self._replaced: Callable[[Sequence[Array]], Sequence[Array]]
+        self._replaced = lambda arrays: [arrays[number] for number in numbers]
 
     def _maker(self, number: int) -> Make:
         plan, memory = self.plan, self.memory

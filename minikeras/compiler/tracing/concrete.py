@@ -1,6 +1,5 @@
 """Run one traced graph: hand Variables in and out, and let tapes outside see the call."""
 
-import operator
 import sys
 import threading
 import weakref
@@ -133,6 +132,7 @@ def _lock_of(variables: Sequence[Variable]) -> Any:
 
 def _reading(graph: Graph, execute: Callable[..., Any]) -> Run:
     variables, pack, count = graph.variables, packer(graph), graph.arguments
+    execute = getattr(execute, "brief", execute)
 
     def run(arrays: list[Array], foreign: bool) -> Any:
         for variable in variables:
@@ -160,6 +160,7 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
     assigned, rest = graph.assigned, graph.variables[len(graph.assigned) :]
     count, results, pack = graph.arguments, graph.results, packer(graph)
     references = sys.getrefcount
+    execute = getattr(execute, "brief", execute)  # what was assigned in place is known
     known = [-1] * len(assigned)
     careful = any(owned)
 
@@ -202,7 +203,7 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
                 outputs = execute(arrays)
                 if foreign:
                     outputs = _apart(outputs, arrays[:count])
-                if not careful or not all(map(operator.is_, outputs[results:], arrays[count:])):
+                if len(outputs) > results:  # else all has been assigned in place
                     put(arrays, outputs)
             except BaseException:
                 if outputs is not None:  # an interrupt came when the work was done
