@@ -89,6 +89,7 @@ CASES = {
     "image partly unused": (2, window((8, 8), (3, 2), 3), 2, 17),
     "pointwise": (2, window((7, 5), (1, 1)), 40, 50),
     "pointwise, strides": (2, window((7, 5), (1, 1), 2), 12, 20),
+    "pointwise, strides into padding": (2, window((2, 1), (1, 1), 2, ((0, 1), (0, 0))), 3, 4),
     "dense": (33, window((1, 1), (1, 1)), 20, 20),
     "whole image": (4, window((4, 4), (4, 4)), 6, 10),
     "one axis": (3, window((20,), (5,), padding="same"), 8, 12),

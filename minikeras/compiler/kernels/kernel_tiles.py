@@ -69,7 +69,8 @@ def sweep_of(window: Window, channels: int, filters: int) -> Sweep:
         pixel=channels,
         depthwise=depthwise,
     )
-    if product(sweep.kernel) == 1 and sweep.size == sweep.outputs and not any(sweep.before):
+    every = product(sweep.kernel) == 1 and sweep.size == sweep.outputs
+    if every and all(map(sweep.inside, range(3))):
         pixels = (1, 1, product(sweep.size))
         return sweep._replace(size=pixels, outputs=pixels, strides=(1, 1, 1))
     if sweep.inside(2) and sweep.dilation[2] == 1 and window.groups == 1:
