@@ -39,7 +39,7 @@ def test_rows_after_rewriting(row):
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(5, 1), (7, 10), (3, 33), (100, 100), (9, 3, 17)])
+@pytest.mark.parametrize("shape", [(2,), (5, 1), (7, 10), (3, 33), (100, 100), (9, 3, 17)])
 def test_random_numbers_begin_anywhere(shape, kind):
     def step(x, state):
         kept = dropout(x, state, rate=0.4, noise_shape=None)
@@ -51,6 +51,13 @@ def test_random_numbers_begin_anywhere(shape, kind):
 
     x = np.random.default_rng(0).normal(size=shape).astype(kind)
     both = agree(step, [x, np.array([3, 5], "uint32")])
+    assert not both.in_numpy
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_one_random_number(kind):
+    state = np.array([3, 5], "uint32")
+    both = agree(lambda state: [uniform(state, shape=(), dtype=np.dtype(kind)) * 2], [state])
     assert not both.in_numpy
 
 

@@ -1,5 +1,6 @@
 """Write what a loop does at one place: load, compute, store."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -79,14 +80,16 @@ class Body:
         }
         """Keys of the tensors that have one number a row."""
         for node in self.nodes:
-            for view in self.reads(node):
+            for view in [*self.reads(node), *self.reads(node, states=True)]:
                 self.number(view.source)
         for tensor in self.stored:
             self.number(tensor)
 
-    def reads(self, node: Node) -> list[View]:
-        """Return the views that a node reads from memory."""
-        found = [self.views.of(x) for x in node.inputs]
+    def reads(self, node: Node, *, states: bool = False) -> list[View]:
+        """Return the views that a node reads from memory in step, or its random `states`."""
+        random = [name == "state" for name in node.op.arguments] * (node.op.name in INDEXED)
+        pairs = itertools.zip_longest(node.inputs, random)
+        found = [self.views.of(x) for x, is_state in pairs if bool(is_state) is states]
         return [v for v in found if v.source.key not in self.maker and not _is_number(v)]
 
     def number(self, tensor: Any) -> int:
