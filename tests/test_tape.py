@@ -200,6 +200,25 @@ def test_stop_gradient_and_numpy_cut_the_path(x):
     assert tape.gradient(left, x) is None
 
 
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [
+        (lambda x: tf.reduce_sum([x * 2, x * x]), 8),
+        (lambda x: tf.constant([1.0, 2.0]) * [x, x * x], 13),
+        (lambda x: tf.matmul([[x, 0.0], [1.0, x]], [[1.0], [x]]), 7),
+        (lambda x: tf.stack([[x, 1.0], [2.0, x]]), 2),
+        (lambda x: tf.concat([[x, 1.0], [x]], 0), 2),
+        (lambda x: tf.convert_to_tensor([[x], [x]]), 2),
+    ],
+)
+def test_tensors_in_lists_are_recorded(x, op, expected):
+    for f in (op, tf.function(op)):
+        with tf.GradientTape() as tape:
+            y = f(x)
+        assert y.dtype == "float32"
+        assert tape.gradient(y, x) == expected
+
+
 # ---- targets and sources -------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec, as_dtype, broadcast, promote, reduced, weak
-from minikeras.core.tensor import Array, EagerTensor, as_tensor
+from minikeras.core.tensor import Array, EagerTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
 
 
@@ -207,3 +207,11 @@ stack = Primitive(
     prepare=promoted,
     variadic=True,
 )
+
+
+def _packed(values: Any, dtype: Any) -> Any:
+    tensor = stack(*values, axis=0)
+    return tensor if dtype is None else astype(tensor, as_dtype(dtype))
+
+
+Tensor.packed = staticmethod(_packed)  # type: ignore[method-assign]

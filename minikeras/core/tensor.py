@@ -13,6 +13,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 next_key = itertools.count().__next__
 
+_NUMBERS = frozenset({float, int, bool})
+
 
 class Tensor:
     """An immutable n-dimensional array of one dtype; the base of eager and symbolic tensors.
@@ -67,6 +69,11 @@ class Tensor:
     def ref(self) -> "Reference":
         """Return a hashable stand-in for this tensor, for use as a key."""
         return Reference(self)
+
+    @staticmethod
+    def packed(values: Any, dtype: Any) -> "Tensor":
+        """Return a tensor of nested lists that hold tensors; `core.basic` hangs this on."""
+        raise NotImplementedError
 
 
 class Reference:
@@ -296,8 +303,9 @@ class IndexedSlices(Tensor):
 def as_tensor(value: Any, dtype: Any = None) -> Any:
     """Return `value` as a tensor; arrays are copied, so that no one changes them later.
 
-    Python floats become `floatx()`, Python ints int32 (int64 if they do not fit). What has a
-    method `__tensor__`, as Variables do, is asked for its tensor.
+    Gradients flow through tensors inside lists. Python floats become `floatx()`, Python ints
+    int32 (int64 if they do not fit). What has a method `__tensor__`, as Variables do, is asked for
+    its tensor.
     """
     if hasattr(value, "__tensor__"):
         value = value.__tensor__()
@@ -307,7 +315,18 @@ def as_tensor(value: Any, dtype: Any = None) -> Any:
         if isinstance(value, EagerTensor):
             return EagerTensor(value.array.astype(as_dtype(dtype)))
         raise TypeError(f"as_tensor: expected dtype {dtype}, got {value!r}. Use ops.cast.")
+    if isinstance(value, (list, tuple)) and _holds_tensors(value):
+        return Tensor.packed(value, dtype)
     return EagerTensor(as_array(value, dtype))
+
+
+def _holds_tensors(values: Any) -> bool:
+    kinds = set(map(type, values)) - _NUMBERS
+    if not kinds:
+        return False
+    if any(issubclass(kind, Tensor) or hasattr(kind, "__tensor__") for kind in kinds):
+        return True
+    return any(isinstance(x, (list, tuple)) and _holds_tensors(x) for x in values)
 
 
 def as_array(value: Any, dtype: Any = None) -> Array:

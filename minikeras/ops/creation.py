@@ -2,12 +2,10 @@
 
 import math
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minikeras import tree
 from minikeras.core import basic
 from minikeras.core.basic import astype, numpy_dtype
 from minikeras.core.spec import as_dtype, result_type
@@ -30,9 +28,6 @@ def convert_to_tensor(
 
     All tensors are dense here: `sparse` and `ragged` change nothing.
     """
-    if isinstance(x, (list, tuple)) and any(map(is_tensor, tree.leaves(x))):
-        parts = [convert_to_tensor(part) if isinstance(part, Sequence) else part for part in x]
-        x = basic.stack(*parts, axis=0)
     if dtype is None:
         return as_tensor(x)
     return astype(as_tensor(x), as_dtype(dtype)) if is_tensor(x) else as_tensor(x, as_dtype(dtype))

@@ -70,7 +70,7 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
 
 def stack(x: Any, axis: int = 0) -> Any:
     """Join tensors of one shape along a new axis."""
-    xs = list(x)
+    xs = [as_tensor(each) if isinstance(each, (list, tuple)) else each for each in x]
     if not xs:
         raise ValueError("stack: expected at least one tensor, got none.")
     return basic.stack(*xs, axis=one_axis(axis, len(np.shape(xs[0])) + 1, "stack"))
