@@ -728,6 +728,52 @@ def test_tapes_see_the_variables_that_were_read():
     assert tape.gradient(f(X), v) is None
 
 
+def _assigns_twice(v, x, _):
+    y = v * v * x
+    v.assign(x * 3.0)
+    z = v * v * x
+    v.assign_add(1.0)
+    return y + z * v
+
+
+def _assigns_first(v, x, _):
+    v.assign(x * 3.0)
+    return v * x
+
+
+def _assigns_in_a_branch(v, x, positive):
+    return tf.cond(positive, lambda: _assigns_first(v, x, None), lambda: x)
+
+
+def _assigns_in_a_loop(v, x, _):
+    body = lambda i, y: (i + 1, y + _assigns_first(v, x, None))
+    return tf.while_loop(lambda i, y: i < 2, body, (0, tf.constant(0.0)))[1]
+
+
+@pytest.mark.parametrize("custom", [False, True])
+@pytest.mark.parametrize(
+    "body", [_assigns_twice, _assigns_first, _assigns_in_a_branch, _assigns_in_a_loop]
+)
+def test_state_carries_no_gradients_and_is_read_anew(body, custom):
+    identity = tf.custom_gradient(lambda x: (x * 1.0, lambda g: g)) if custom else tf.identity
+
+    def gradients(f, inside=lambda f: f):
+        v, x = tf.Variable(2.0), tf.constant(3.0)
+        f = f(lambda x, positive: identity(body(v, x, positive)))
+
+        def both(x, positive):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = f(x, positive)
+            return tape.gradient(y, [x, v])
+
+        return [float(g) for g in inside(both)(x, tf.constant(True))]
+
+    expected = gradients(lambda f: f)
+    assert gradients(keras.function) == expected
+    assert gradients(lambda f: f, inside=keras.function) == expected
+
+
 def test_jacobians_and_forward_tangents_pass_through():
     f = keras.function(lambda x: x * x * x)
     with tf.GradientTape() as tape:

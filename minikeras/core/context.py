@@ -49,22 +49,35 @@ class VariableScope:
     Variables symbolic values and finds in `assigned` which ones a function changed.
     """
 
+    detached: Any
+    """Makes of a symbolic tensor one of its own; `core.gradients` hangs this on."""
+
     def __init__(self, values: list[tuple[Any, Any]] | None = None) -> None:
         self.assigned: dict[int, tuple[Any, Any]] = {}
+        self._own: dict[int, Any] = {}
         for variable, value in values or []:
             self.assigned[variable.key] = (variable, value)
+            self._own[variable.key] = value
         self._outer: VariableScope | None = None
 
     def read(self, variable: Any) -> Any:
-        """Return the value that `variable` has inside this scope."""
-        found = self.assigned.get(variable.key)
-        if found is not None:
-            return found[1]
-        return self._outer.read(variable) if self._outer is not None else variable.stored
+        """Return the value that `variable` has inside this scope.
+
+        What was assigned becomes a tensor of its own: state does not carry gradients.
+        """
+        key = variable.key
+        if key not in self.assigned:
+            return self._outer.read(variable) if self._outer is not None else variable.stored
+        if key not in self._own:
+            self._own[key] = self.detached(self.assigned[key][1])
+            if state.trace is not None:
+                state.trace.read_again(variable)
+        return self._own[key]
 
     def assign(self, variable: Any, value: Any) -> None:
         """Give `variable` another value inside this scope only."""
         self.assigned[variable.key] = (variable, value)
+        self._own.pop(variable.key, None)
 
     def __enter__(self) -> Self:
         self._outer, state.scope = state.scope, self

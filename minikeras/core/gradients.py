@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minikeras import tree
-from minikeras.core.context import overridden, state
+from minikeras.core.context import VariableScope, overridden, state
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tape import GradientTape
-from minikeras.core.tensor import Tensor, as_tensor
+from minikeras.core.tensor import SymbolicTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
 
 
@@ -26,6 +26,13 @@ _stop = Primitive("stop_gradient", lambda x: x, _same)
 def stop_gradient(variable: Any) -> Any:
     """Return the same numbers, through which no gradient flows; nests are mapped."""
     return tree.map_structure(_stop, variable)
+
+
+def _detached(value: Any) -> Any:
+    return _stop(value) if isinstance(value, SymbolicTensor) else value
+
+
+VariableScope.detached = staticmethod(_detached)
 
 
 class _VariableWatcher:

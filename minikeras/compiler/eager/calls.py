@@ -88,8 +88,7 @@ class Calls:
 
         try:
             with overridden(recorders=()):
-                graph = trace(function, tensors, name=self._name, creates=False)
-                return _Call(graph) if graph.replayable else None
+                return _Call(trace(function, tensors, name=self._name, creates=False))
         except Exception:  # noqa: BLE001 - it cannot be traced, or raises as it does when run
             return None
 
@@ -131,6 +130,8 @@ class _Call:
         return graph.packed(results)
 
     def _cut(self, live: Sequence[int]) -> Halves | None:
+        if not self._graph.replayable:
+            return None
         try:
             with overridden(recorders=()):
                 halves = Halves(self._graph, live)

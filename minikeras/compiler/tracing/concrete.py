@@ -280,22 +280,20 @@ class _Pullback:
         return grads
 
     def _pull(self, *tensors: Any) -> tuple[Any, ...]:
-        count = len(self._graph.inputs)
-        inputs, factors = tensors[:count], tensors[count:]
-        sources = [inputs[i] for i in self._inputs]
-        with GradientTape(watch_accessed_variables=False) as tape:
+        graph = self._graph
+        inputs, factors = tensors[: len(graph.inputs)], tensors[len(graph.inputs) :]
+        own = inputs[: graph.arguments]
+        read = inputs if graph.replayable else (*own, *graph.variables)
+        sources = [read[i] for i in self._inputs]
+        values = list(zip(graph.variables, inputs[graph.arguments :], strict=True))
+        with GradientTape(watch_accessed_variables=False) as tape, VariableScope(values):
             tape.watch(sources)
-            outputs = self._outputs(inputs)
+            if graph.replayable:
+                outputs = replayed(graph, inputs, graph.outputs[: graph.results])
+            else:
+                outputs = self._again(own)
         targets = [outputs[i] for i in self._results]
         return tuple(tape.gradient(targets, sources, output_gradients=list(factors)))
-
-    def _outputs(self, inputs: Sequence[Any]) -> list[Any]:
-        graph = self._graph
-        if graph.replayable:
-            return replayed(graph, inputs, graph.outputs[: graph.results])
-        values = list(zip(graph.variables, inputs[graph.arguments :], strict=True))
-        with VariableScope(values):
-            return self._again(inputs[: graph.arguments])
 
 
 def all_eager(values: Sequence[Any]) -> bool:

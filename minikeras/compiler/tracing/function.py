@@ -164,7 +164,7 @@ class Function:
         graph = self.only_graph(values, named)
         self._traces += 1
         self.failed_to_trace = False
-        again = _rerun(graph.replayable, self.python_function, values, named)
+        again = _rerun(graph.replayable, self, values, named)
         return Concrete(graph, again, Function)
 
     def only_graph(self, values: Any, named: dict[str, Any]) -> Graph:
@@ -288,7 +288,7 @@ def _stand_in(leaf: Any) -> Any:
 
 
 def _rerun(
-    replayable: bool, function: Callable[..., Any], values: Any, named: dict[str, Any]
+    replayable: bool, function: Function, values: Any, named: dict[str, Any]
 ) -> Callable[[Sequence[Any]], list[Any]]:
     """Return what runs a function again on other tensors, and returns its tensors."""
     if replayable:
@@ -300,7 +300,7 @@ def _rerun(
 
     def again(tensors: Sequence[Any]) -> list[Any]:
         args, kwargs = fill(slots, tensors)
-        return slotted(function(*args, **kwargs))[1]
+        return slotted(function.python_function(*args, **kwargs))[1]
 
     return again
 

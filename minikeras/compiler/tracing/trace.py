@@ -38,6 +38,8 @@ class Trace(SymbolicScope):
         super().__init__()
         self.creates = creates
         self.created: list[Variable] = []
+        self.read_after: set[int] = set()
+        """Keys of trainable Variables that were read after they were assigned."""
         self.replayable = True
         """False once something ran whose gradient its nodes do not tell."""
         self.effects: list[tuple[Callable[..., None], Any]] = []
@@ -48,6 +50,12 @@ class Trace(SymbolicScope):
         if not self.creates:
             raise ValueError(f"{_SINGLETON} Got Variable '{variable.path}' in a later call.")
         self.created.append(variable)
+
+    def read_again(self, variable: Variable) -> None:
+        """Take note that what was assigned is read: for a tape outside, the Variable is."""
+        if variable.trainable:
+            self.read_after.add(variable.key)
+            self.replayable = False
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -174,7 +182,7 @@ def _graph(
     assigned = [variable for variable, _ in changed]
     before = {variable.key for variable in assigned}
     only_read = [v for key, (v, _) in traced.reads.items() if key not in before]
-    unread = frozenset(key for key in before if key not in traced.reads)
+    unread = frozenset(before - traced.reads.keys() - traced.read_after)
     variables = [*assigned, *only_read]
     symbols = [traced.reads[v.key][1] if v.key in traced.reads else _stand_in(v) for v in variables]
     _check_scope(name, [*results, *(value for _, value in changed)], [*inputs, *symbols])
