@@ -127,17 +127,36 @@ def test_print_in_a_layer_prints_when_there_are_numbers(capsys):
     assert capsys.readouterr().err == "mean 1.0\n" * 4 + "mean 0.0\n"
 
 
-def test_print_in_a_loop_of_a_function_says_what_it_cannot_do():
-    @tf.function
-    def loop(n):
-        def body(i):
-            tf.print(i)
-            return (i + 1,)
+def _in_a_loop(act, n):
+    return tf.while_loop(lambda i: i < n, lambda i: (act(i), i + 1)[1:], (tf.constant(0),))
 
-        return tf.while_loop(lambda i: i < n, body, (tf.constant(0),))
 
+@pytest.mark.parametrize("act", [tf.print, tf.debugging.assert_non_negative])
+@pytest.mark.parametrize(
+    "place", [_in_a_loop, lambda act, n: tf.cond(n > 1, lambda: (act(n), n)[1], lambda: n)]
+)
+def test_loops_and_branches_of_a_function_say_what_they_cannot_do(act, place):
     with pytest.raises(NotAllowedInTraceError, match="has no value yet"):
-        loop(tf.constant(3))
+        tf.function(place)(act, tf.constant(3))
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad", "message"),
+    [
+        (lambda x: tf.debugging.assert_equal(x, 1.0, message="not one"), 1.0, 2.0, "not one"),
+        (lambda x: tf.debugging.assert_near(y=1.0, x=x), 1.0, 2.0, "x near y, got 2.0, 1.0"),
+        (tf.debugging.assert_positive, 1.0, 0.0, "above 0"),
+        (lambda x: tf.debugging.check_numerics(x, "loss") * 2, 1.0, np.nan, "loss : .*NaN"),
+        (lambda x: tf.Assert(x > 0, [x]), 1.0, -1.0, "numpy=-1.0"),
+    ],
+)
+def test_assertions_in_a_function_are_made_after_each_run(check, good, bad, message):
+    f = tf.function(check)
+    f(tf.constant(good))
+    for each in (f, check):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            each(tf.constant(bad))
+    assert f.experimental_get_tracing_count() == 1
 
 
 def test_random_numbers_are_seeded():

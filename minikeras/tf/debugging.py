@@ -1,12 +1,26 @@
-"""`tf.debugging`: assertions about values, and the search for NaN."""
+"""`tf.debugging`: assertions about values, and the search for NaN.
 
+A function that is traced asserts after each run, when Variables have their new values.
+"""
+
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from minikeras.compiler.tracing.trace import after_each_run
 from minikeras.core.tensor import as_tensor
 from minikeras.tf.errors import InvalidArgumentError
+
+
+def _when_run(check: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(check)
+    def call(*args: Any, **kwargs: Any) -> None:
+        if not after_each_run(lambda args, kwargs: check(*args, **kwargs), (args, kwargs)):
+            check(*args, **kwargs)
+
+    return call
 
 
 def _compare(name: str, holds: Callable[[Any, Any], Any]) -> Callable[..., None]:
@@ -22,7 +36,7 @@ def _compare(name: str, holds: Callable[[Any, Any], Any]) -> Callable[..., None]
 
     label = check.__name__ = f"assert_{name}"
     check.__doc__ = f"Raise `InvalidArgumentError` unless x is {name.replace('_', ' ')} y."
-    return check
+    return _when_run(check)
 
 
 assert_equal = _compare("equal", np.equal)
@@ -33,6 +47,7 @@ assert_greater = _compare("greater", np.greater)
 assert_greater_equal = _compare("greater_equal", np.greater_equal)
 
 
+@_when_run
 def assert_near(
     x: Any, y: Any, rtol: Any = None, atol: Any = None, message: str = "", name: Any = None
 ) -> None:
@@ -46,12 +61,12 @@ def assert_near(
 
 def assert_positive(x: Any, message: str = "", summarize: Any = None, name: Any = None) -> None:
     """Raise `InvalidArgumentError` unless every element is above 0."""
-    assert_greater(x, np.zeros_like(np.asarray(x)), message or "expected numbers above 0")
+    assert_greater(x, 0, message or "expected numbers above 0")
 
 
 def assert_non_negative(x: Any, message: str = "", summarize: Any = None, name: Any = None) -> None:
     """Raise `InvalidArgumentError` unless every element is at least 0."""
-    assert_greater_equal(x, np.zeros_like(np.asarray(x)), message or "expected numbers >= 0")
+    assert_greater_equal(x, 0, message or "expected numbers >= 0")
 
 
 def assert_shapes(shapes: Any, message: str = "", **_: Any) -> None:
@@ -77,15 +92,21 @@ def assert_rank(x: Any, rank: int, message: str = "", name: Any = None) -> None:
 
 def check_numerics(tensor: Any, message: str = "", name: Any = None) -> Any:
     """Return `tensor`; raise `InvalidArgumentError` if it holds NaN or infinity."""
+    _check_numerics(tensor, message)
+    return as_tensor(tensor)
+
+
+@_when_run
+def _check_numerics(tensor: Any, message: str) -> None:
     array = np.asarray(tensor)
     if not np.all(np.isfinite(array)):
         kinds = " and ".join(
             label for label, test in (("NaN", np.isnan), ("Inf", np.isinf)) if test(array).any()
         )
         raise InvalidArgumentError(f"check_numerics: {message} : Tensor had {kinds} values")
-    return as_tensor(tensor)
 
 
+@_when_run
 def Assert(condition: Any, data: Any, summarize: Any = None, name: Any = None) -> None:
     """Raise `InvalidArgumentError` with `data` unless `condition` holds."""
     if not np.all(np.asarray(condition)):

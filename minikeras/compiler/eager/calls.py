@@ -88,7 +88,8 @@ class Calls:
 
         try:
             with overridden(recorders=()):
-                return _Call(trace(function, tensors, name=self._name, creates=False))
+                graph = trace(function, tensors, name=self._name, creates=False)
+                return None if graph.effects else _Call(graph)  # they may raise
         except Exception:  # noqa: BLE001 - it cannot be traced, or raises as it does when run
             return None
 

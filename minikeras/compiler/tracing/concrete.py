@@ -11,8 +11,9 @@ import numpy as np
 
 from minikeras.compiler.planning.build import build
 from minikeras.compiler.tracing.graph import Graph, packer, replayed
+from minikeras.compiler.tracing.scope import AgainScope
 from minikeras.core.basic import numpy_dtype
-from minikeras.core.context import VariableScope, state, store
+from minikeras.core.context import state, store
 from minikeras.core.dispatch import Node, Primitive
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import Array, EagerTensor, IndexedSlices, SymbolicTensor
@@ -286,13 +287,14 @@ class _Pullback:
         read = inputs if graph.replayable else (*own, *graph.variables)
         sources = [read[i] for i in self._inputs]
         values = list(zip(graph.variables, inputs[graph.arguments :], strict=True))
-        with GradientTape(watch_accessed_variables=False) as tape, VariableScope(values):
+        with GradientTape(watch_accessed_variables=False) as tape, AgainScope(values):
             tape.watch(sources)
             if graph.replayable:
                 outputs = replayed(graph, inputs, graph.outputs[: graph.results])
             else:
                 outputs = self._again(own)
-        targets = [outputs[i] for i in self._results]
+        targets = [outputs[i] for i in self._results if i < len(outputs)]  # not those of effects
+        factors = factors[: len(targets)]
         return tuple(tape.gradient(targets, sources, output_gradients=list(factors)))
 
 

@@ -8,6 +8,10 @@ from minikeras.core.tensor import SymbolicTensor
 from minikeras.core.variable import Variable
 
 
+class AgainScope(VariableScope):
+    """Run a function again for its gradient; what it had to print or assert is done."""
+
+
 class SymbolicScope(VariableScope):
     """Read each Variable as one symbolic tensor, and keep what is assigned."""
 

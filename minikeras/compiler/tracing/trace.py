@@ -10,7 +10,7 @@ import numpy as np
 from minikeras import tree
 from minikeras.compiler.tracing.graph import Graph as Graph
 from minikeras.compiler.tracing.repeat import UnsteadyError, repeated
-from minikeras.compiler.tracing.scope import SymbolicScope
+from minikeras.compiler.tracing.scope import AgainScope, SymbolicScope
 from minikeras.core.context import overridden, state
 from minikeras.core.graph import Slot
 from minikeras.core.spec import TensorSpec, as_dtype
@@ -82,14 +82,16 @@ def after_each_run(effect: Callable[..., None], arguments: Sequence[Any]) -> boo
     """Call `effect(*arguments)` after each run of what is traced, with the tensors it has then.
 
     Returns whether that is taken care of: not where no trace goes on, nor in its loops and
-    branches. While the shapes that a layer makes are being found out, nothing is to be done.
+    branches. Nothing is to be done while the shapes that a layer makes are being found out, and
+    where a function runs again for its gradient.
     """
     scope = state.scope
     if isinstance(scope, Trace):
         scope.effects.append((effect, tree.map_structure(_now, list(arguments))))
         return True
     symbolic = any(isinstance(x, SymbolicTensor) for x in tree.flatten(arguments))
-    return symbolic and scope is not None and not isinstance(scope, SymbolicScope)
+    shapes = symbolic and scope is not None and state.trace is None
+    return shapes or isinstance(scope, AgainScope)
 
 
 def _now(leaf: Any) -> Any:
