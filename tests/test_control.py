@@ -119,6 +119,12 @@ def test_cond_refuses_branches_of_different_structure():
         control.cond(SymbolicTensor((), BOOL), lambda: [1.0], lambda: 1.0)
 
 
+@pytest.mark.parametrize("other", [None, as_tensor([1.0, 2.0])])
+def test_cond_refuses_branches_of_different_shapes(other):
+    with pytest.raises(ValueError, match="cond: expected branches that return equal shapes, got"):
+        control.cond(SymbolicTensor((), BOOL), lambda: other, lambda: as_tensor([1.0]))
+
+
 def test_switch_clips_its_index():
     branches = [lambda x: x, lambda x: x + 1, lambda x: x * 10]
     assert [control.switch(i, branches, 3.0) for i in (-1, 0, 1, 2, 9)] == [3, 3, 4, 30, 30]

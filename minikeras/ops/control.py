@@ -32,8 +32,8 @@ from minikeras.ops.shaping import broadcast_to
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """Return `true_fn()` if the scalar `pred` holds, else `false_fn()`.
 
-    Both must return the same structure. With a symbolic `pred` both run, and each element of the
-    result and each Variable that they assign is chosen afterwards.
+    Both must return the same structure and shapes. With a symbolic `pred` both run, and each
+    element of the result and each Variable that they assign is chosen afterwards.
     """
     pred = pred.value if isinstance(pred, Variable) else pred
     if np.shape(pred) != ():
@@ -56,9 +56,15 @@ def _both_branches(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[],
             for scope in (after_true, after_false)
         ]
         variable.assign(where(pred, *values))
-    return tree.map_structure(
-        lambda a, b: None if a is None else where(pred, a, b), if_true, if_false
-    )
+    return tree.map_structure(lambda a, b: _chosen(pred, a, b), if_true, if_false)
+
+
+def _chosen(pred: Any, a: Any, b: Any) -> Any:
+    if a is None and b is None:
+        return None
+    if a is None or b is None or np.shape(a) != np.shape(b):
+        raise ValueError(f"cond: expected branches that return equal shapes, got {a} and {b}.")
+    return where(pred, a, b)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
