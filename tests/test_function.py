@@ -957,8 +957,9 @@ def test_nested_input_signatures():
     f = keras.function(lambda d, n=2.0: d["a"] * d["b"][0] * n, input_signature=[
         {"a": spec, "b": (spec,)}])  # fmt: skip
     assert float(f({"a": 2, "b": [3]})) == 12
-    with pytest.raises(TypeError, match="Can not cast"):
-        f({"a": 2})
+    for bad in ({"a": 2}, {"a": 2, "b": [3, 4]}):
+        with pytest.raises(TypeError, match="Can not cast"):
+            f(bad)
 
 
 def test_input_signatures_that_make_no_sense():

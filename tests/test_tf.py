@@ -62,6 +62,17 @@ def test_modules_collect_their_variables():
     assert len(module.submodules) == 1
 
 
+def test_loops_take_the_options_of_tensorflow():
+    body = lambda i, x: (i + 1, x * 2)
+    loop = tf.while_loop(
+        cond=lambda i, _: i < 3, body=body, loop_vars=(0, 1.0), parallel_iterations=1, name="loop"
+    )
+    assert [float(x) for x in loop] == [3, 8]
+    x = tf.constant([1.0, 2.0])
+    y = tf.map_fn(lambda pair: pair[0] * pair[1], (x, x), fn_output_signature=tf.float32)
+    assert y.numpy().tolist() == [1, 4]
+
+
 def test_function_runs_what_it_decorates():
     @tf.function
     def double(x):

@@ -120,8 +120,10 @@ unique = _adapted(_ops.unique, "x", return_inverse=True)
 tensordot = _adapted(_ops.tensordot, "a b axes")
 einsum = _adapted(_ops.einsum)
 cond = _adapted(_ops.cond, "pred true_fn false_fn")
-while_loop = _adapted(_ops.while_loop, "cond body loop_vars maximum_iterations")
-map_fn = _adapted(_ops.map, "fn elems")
+_LOOPS = "parallel_iterations back_prop swap_memory infer_shape shape_invariants"
+_NAMES = "cond body loop_vars maximum_iterations"
+while_loop = _adapted(_ops.while_loop, _NAMES, _LOOPS)
+map_fn = _adapted(_ops.map, "fn elems", f"{_LOOPS} dtype fn_output_signature")
 vectorized_map = _adapted(_ops.vectorized_map, "fn elems")
 is_tensor = _adapted(_ops.is_tensor)
 top_k = _adapted(_ops.top_k, "input k sorted")

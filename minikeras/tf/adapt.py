@@ -6,23 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 
-def adapted(function: Callable[..., Any], names: str = "", **fixed: Any) -> Callable[..., Any]:
+def adapted(
+    function: Callable[..., Any], names: str = "", ignored: str = "", **fixed: Any
+) -> Callable[..., Any]:
     """Return `function` under TensorFlow's parameter names.
 
     Args:
         function: ours.
         names: TensorFlow's names for the leading parameters, in our order, separated by spaces.
+        ignored: what TensorFlow's takes and has no effect here, as `name`, which labels graphs.
         fixed: arguments that TensorFlow's function does not have.
-
-    TensorFlow's `name` argument, which labels graphs, is taken and has no effect, as in its eager
-    mode.
     """
     ours = list(inspect.signature(function).parameters)
+    dropped = {"name", *ignored.split()}
     renamed = dict(zip(names.split(), ours, strict=False))
 
     @functools.wraps(function, updated=())
-    def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
-        kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
+    def call(*args: Any, **kwargs: Any) -> Any:
+        kwargs = {renamed.get(key, key): x for key, x in kwargs.items() if key not in dropped}
         return function(*args, **fixed, **kwargs)
 
     return call

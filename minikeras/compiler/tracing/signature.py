@@ -134,7 +134,8 @@ def conformed(spec: Any, value: Any) -> Any:
         return _tensor_like(spec, value)
     if isinstance(spec, dict) and isinstance(value, dict) and spec.keys() == value.keys():
         return {key: conformed(spec[key], value[key]) for key in spec}
-    if isinstance(spec, (list, tuple)) and isinstance(value, (list, tuple)):
+    lists = isinstance(spec, (list, tuple)) and isinstance(value, (list, tuple))
+    if lists and len(spec) == len(value):
         found = [conformed(*pair) for pair in zip(spec, value, strict=True)]
         return found if isinstance(value, list) else tuple(found)
     if not tree.is_nested(spec):
