@@ -62,6 +62,18 @@ def test_modules_collect_their_variables():
     assert len(module.submodules) == 1
 
 
+def test_matrices_are_the_last_two_axes():
+    x = tf.reshape(tf.range(12.0), (2, 3, 2))
+    s, u, v = tf.linalg.svd(x)
+    assert [tuple(y.shape) for y in (s, u, v)] == [(2, 2), (2, 3, 2), (2, 2, 2)]
+    again = u @ tf.linalg.diag(s) @ tf.transpose(v, (0, 2, 1))
+    np.testing.assert_allclose(again, x, atol=1e-5)
+    np.testing.assert_allclose(tf.linalg.svd(x, compute_uv=False), s, rtol=1e-5)
+    assert tf.linalg.trace(x).numpy().tolist() == [3, 15]
+    assert tf.linalg.diag_part(x).numpy().tolist() == [[0, 3], [6, 9]]
+    assert tf.linalg.diag([[1, 2]]).numpy().tolist() == [[[1, 0], [0, 2]]]
+
+
 def test_loops_take_the_options_of_tensorflow():
     body = lambda i, x: (i + 1, x * 2)
     loop = tf.while_loop(

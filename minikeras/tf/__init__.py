@@ -64,8 +64,6 @@ from minikeras.tf.arrays import shape as shape
 from minikeras.tf.arrays import size as size
 from minikeras.tf.arrays import sort as sort
 from minikeras.tf.arrays import split as split
-from minikeras.tf.arrays import tensor_scatter_nd_add as tensor_scatter_nd_add
-from minikeras.tf.arrays import tensor_scatter_nd_update as tensor_scatter_nd_update
 from minikeras.tf.arrays import where as where
 from minikeras.tf.debugging import Assert as Assert
 from minikeras.tf.function import function as function
@@ -98,6 +96,8 @@ ones_like = _adapted(_ops.ones_like, "input dtype")
 linspace = _adapted(_ops.linspace, "start stop num")
 cast = _adapted(_ops.cast, "x dtype")
 saturate_cast = _adapted(_ops.saturate_cast, "value dtype")
+tensor_scatter_nd_update = _adapted(_ops.scatter_update, "tensor indices updates")
+tensor_scatter_nd_add = _adapted(_ops.scatter_update, "tensor indices updates", reduction="add")
 gather_nd = _adapted(_gather_nd, "params indices")
 clip_by_value = _adapted(_ops.clip, "t clip_value_min clip_value_max")
 identity = _adapted(_identity, "input")

@@ -148,18 +148,6 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
     return ops.scatter(indices, updates, tuple(int(n) for n in np.asarray(shape)))
 
 
-def tensor_scatter_nd_update(
-    tensor: Any, indices: Any, updates: Any, name: str | None = None
-) -> Any:
-    """Return `tensor` with `updates` at the positions `indices`."""
-    return ops.scatter_update(tensor, indices, updates)
-
-
-def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Any:
-    """Return `tensor` with `updates` added at the positions `indices`."""
-    return ops.scatter_update(tensor, indices, updates, reduction="add")
-
-
 def one_hot(
     indices: Any,
     depth: int,

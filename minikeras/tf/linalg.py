@@ -1,6 +1,11 @@
 """`tf.linalg`: names that point at ours."""
 
+from typing import Any
+
+import numpy as np
+
 from minikeras import ops as _ops
+from minikeras.core.tensor import as_tensor
 from minikeras.ops.linalg import l2_normalize as _l2_normalize
 from minikeras.tf.adapt import adapted as _adapted
 from minikeras.tf.products import matmul as matmul
@@ -15,10 +20,22 @@ logdet = _adapted(_ops.logdet, "matrix")
 solve = _adapted(_ops.solve, "matrix rhs")
 cholesky = _adapted(_ops.cholesky, "input")
 qr = _adapted(_ops.qr, "input")
-svd = _adapted(_ops.svd, "tensor")
 eigh = _adapted(_ops.eigh, "tensor")
-trace = _adapted(_ops.trace, "x")
-diag = _adapted(_ops.diag, "diagonal")
-diag_part = _adapted(_ops.diagonal, "input")
+trace = _adapted(_ops.trace, "x", axis1=-2, axis2=-1)
+diag_part = _adapted(_ops.diagonal, "input", axis1=-2, axis2=-1)
 l2_normalize = _adapted(_l2_normalize, "x axis epsilon")
 cross = _adapted(_ops.cross, "a b")
+
+
+def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: Any = None) -> Any:
+    """Return `s, u, v`, of which `u @ diag(s) @ transpose(v)` is `tensor`, or `s` alone."""
+    if not compute_uv:
+        return _ops.svd(tensor, compute_uv=False)
+    u, s, v = _ops.svd(tensor, full_matrices)
+    return s, u, _ops.swapaxes(v, -1, -2)
+
+
+def diag(diagonal: Any, name: Any = None) -> Any:
+    """Return matrices with the last axis on their diagonals."""
+    rows = as_tensor(diagonal)[..., None]
+    return _ops.where(np.eye(rows.shape[-2], dtype=bool), rows, 0)

@@ -10,6 +10,7 @@ from minikeras.tf.adapt import adapted as _adapted
 
 relu = _adapted(_ops.relu, "features")
 relu6 = _adapted(_ops.relu6, "features")
+leaky_relu = _adapted(_ops.leaky_relu, "features alpha")
 elu = _adapted(_ops.elu, "features")
 selu = _adapted(_ops.selu, "features")
 silu = swish = _adapted(_ops.silu, "features")
@@ -28,11 +29,6 @@ embedding_lookup = _adapted(_ops.take, "params ids", axis=0)
 def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
     """Return `x * P(X <= x)` for a normal X (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
     return _ops.gelu(features, approximate=approximate)
-
-
-def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
-    """Return x above 0 and `alpha * x` below."""
-    return _ops.leaky_relu(features, alpha)
 
 
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: Any = None) -> Any:
