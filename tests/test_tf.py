@@ -74,6 +74,12 @@ def test_matrices_are_the_last_two_axes():
     assert tf.linalg.diag([[1, 2]]).numpy().tolist() == [[[1, 0], [0, 2]]]
 
 
+def test_unique_keeps_the_order():
+    found = tf.unique(tf.constant([3, 1, 3, 2]))
+    assert found.y.numpy().tolist() == [3, 1, 2]
+    assert found.idx.numpy().tolist() == [0, 1, 0, 2] and found.idx.dtype == "int32"
+
+
 def test_loops_take_the_options_of_tensorflow():
     body = lambda i, x: (i + 1, x * 2)
     loop = tf.while_loop(

@@ -64,6 +64,7 @@ from minikeras.tf.arrays import shape as shape
 from minikeras.tf.arrays import size as size
 from minikeras.tf.arrays import sort as sort
 from minikeras.tf.arrays import split as split
+from minikeras.tf.arrays import unique as unique
 from minikeras.tf.arrays import where as where
 from minikeras.tf.debugging import Assert as Assert
 from minikeras.tf.function import function as function
@@ -116,7 +117,6 @@ roll = _adapted(_ops.roll, "input shift axis")
 broadcast_to = _adapted(_ops.broadcast_to, "input shape")
 meshgrid = _adapted(_ops.meshgrid)
 searchsorted = _adapted(_ops.searchsorted, "sorted_sequence values side")
-unique = _adapted(_ops.unique, "x", return_inverse=True)
 tensordot = _adapted(_ops.tensordot, "a b axes")
 einsum = _adapted(_ops.einsum)
 cond = _adapted(_ops.cond, "pred true_fn false_fn")

@@ -1,6 +1,6 @@
 """Make, reshape and pick from tensors under TensorFlow's names where ours take other arguments."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -113,6 +113,20 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
         positions = np.asarray(condition).nonzero()
         return EagerTensor(np.stack(positions, axis=1).astype(np.int64))
     return ops.where(condition, x, y)
+
+
+class Unique(NamedTuple):
+    """What `unique` returns."""
+
+    y: Any
+    idx: Any
+
+
+def unique(x: Any, out_idx: Any = "int32", name: str | None = None) -> Unique:
+    """Return the elements of a vector, each once as they appear, and for each where it is."""
+    found, first, places = np.unique(as_tensor(x), return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return Unique(as_tensor(found[order]), as_tensor(np.argsort(order)[places], out_idx))
 
 
 def gather(

@@ -1,39 +1,26 @@
 """`tf.random`: names that point at ours."""
 
+import functools
 from typing import Any
 
 from minikeras import random as _random
 from minikeras.core.spec import as_dtype
-from minikeras.random import set_random_seed as _set_random_seed
+from minikeras.tf.adapt import adapted
+
+set_seed = _random.set_random_seed
 
 
-def set_seed(seed: int) -> None:
-    """Seed all random numbers."""
-    _set_random_seed(seed)
+def _around(draw: Any) -> Any:
+    @functools.wraps(draw)
+    def call(
+        shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: Any = None
+    ) -> Any:
+        return draw(_sizes(shape), mean, stddev, dtype=dtype, seed=seed)
+
+    return adapted(call)
 
 
-def normal(
-    shape: Any,
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    dtype: Any = "float32",
-    seed: Any = None,
-    name: Any = None,
-) -> Any:
-    """Draw from a normal distribution."""
-    return _random.normal(_sizes(shape), mean, stddev, dtype=dtype, seed=seed)
-
-
-def truncated_normal(
-    shape: Any,
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    dtype: Any = "float32",
-    seed: Any = None,
-    name: Any = None,
-) -> Any:
-    """Draw from a normal distribution cut off at two standard deviations."""
-    return _random.truncated_normal(_sizes(shape), mean, stddev, dtype=dtype, seed=seed)
+normal, truncated_normal = _around(_random.normal), _around(_random.truncated_normal)
 
 
 def uniform(
