@@ -14,6 +14,7 @@ import pytest
 
 import minikeras as keras
 from minikeras import layers, losses, ops, optimizers, tf
+from minikeras.compiler.native import llvm
 from minikeras.compiler.tracing import concrete, function, signature
 from minikeras.compiler.tracing.interpret import Interpreter
 from minikeras.core.context import VariableScope, overridden, state
@@ -1022,6 +1023,13 @@ def test_graphs_and_plans_as_text():
     assert traces(f) == 2
     with pytest.raises(ValueError, match="expected known lengths to trace for, got TensorSpec"):
         f.graph(tf.TensorSpec([None]))
+
+
+@pytest.mark.skipif(not llvm.available(), reason="NumPy runs graphs as they are")
+def test_graphs_are_shown_simplified_if_anything_changed():
+    text = keras.function(lambda x: x**2).graph(X)
+    assert text.index("power") < text.index("simplified:") < text.index("square")
+    assert "simplified" not in keras.function(lambda x: x * 3.0).graph(X)
 
 
 def test_pieces():

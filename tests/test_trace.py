@@ -174,6 +174,7 @@ def test_text_of_a_graph():
         (float, r"float\(\)"),
         (int, r"int\(\)"),
         (np.asarray, "making it a NumPy array"),
+        (np.sum, "making it a NumPy array"),
         (lambda x: [1, 2][x], "using it as a Python index"),
     ],
 )

@@ -126,9 +126,9 @@ def record_source_lines(enabled: bool = True) -> None:
 
 
 def user_line() -> str | None:
-    """Return `file:line` of the innermost frame outside this package."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("minikeras"):
+    """Return `file:line` of the innermost frame outside this package and NumPy."""
+    frame, ours = sys._getframe(1), ("minikeras", "numpy")
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(ours):
         frame = frame.f_back  # type: ignore[assignment]
     return frame and f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

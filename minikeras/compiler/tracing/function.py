@@ -266,7 +266,7 @@ class Function:
 
 def _before_and_after(concrete: Concrete) -> str:
     simplified = getattr(concrete.execute, "simplified", None)
-    if simplified is None or len(simplified.nodes) == len(concrete.graph.nodes):
+    if simplified is None or str(simplified) == str(concrete.graph):
         return str(concrete.graph)
     return f"{concrete.graph}\n\nsimplified:\n{simplified}"
 
