@@ -44,6 +44,30 @@ def test_own_train_step_and_attribute_metrics():
     assert history["loss"][-1] < 0.01 < history["loss"][0]
 
 
+def test_own_train_step_updates_all_metrics_in_a_loop():
+    class Own(keras.Sequential):
+        def train_step(self, data):
+            x, y = data
+            with keras.GradientTape() as tape:
+                y_pred = self(x, training=True)
+                loss = self.compute_loss(y=y, y_pred=y_pred)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            for metric in self.metrics:
+                if metric.name == "loss":
+                    metric.update_state(loss)
+                else:
+                    metric.update_state(y, y_pred)
+            return {m.name: m.result() for m in self.metrics}
+
+    model = Own([keras.Input((4,)), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mae"])
+    history = model.fit(X, Y, batch_size=8, shuffle=False, verbose=0).history
+    assert list(history) == ["mae", "loss"]
+    parts = [model.evaluate(X[rows], Y[rows], verbose=0)[0] for rows in (slice(8), slice(8, 12))]
+    assert history["loss"] == [pytest.approx(np.mean(parts))]  # batches count alike here
+
+
 def test_a_gan_trains_two_models_with_two_optimizers():
     class Gan(keras.Model):
         def __init__(self):

@@ -14,8 +14,11 @@ class LossTracker(metrics.Mean):
     """The mean loss of all samples, from the mean loss of each batch."""
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Take the loss of a batch into account, `sample_weight` being its number of samples."""
-        if values.shape:
+        """Take the loss of a batch into account, `sample_weight` being its number of samples.
+
+        Without it batches count alike, as in the loop over `metrics` of many a `train_step`.
+        """
+        if sample_weight is None or values.shape:
             super().update_state(values, sample_weight)
             return
         self.total.assign_add(astype(values, self._dtype) * sample_weight)
