@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from minikeras import losses, registry
+from minikeras import losses, ops, registry
 from minikeras.core.check import check_gradients
 from minikeras.core.graph import collect
 from minikeras.core.tape import GradientTape
@@ -124,6 +124,13 @@ def test_one_weight_for_all_steps_of_a_sample():
     y = np.zeros((2, 3, 1))
     np.testing.assert_array_equal(loss(y, y + 1, [1.0, 3.0]), [[1] * 3, [3] * 3])
     np.testing.assert_array_equal(loss(y, y + 1, [1.0, 3.0, 5.0]), [[1, 3, 5]] * 2)
+
+
+def test_a_loss_of_the_whole_batch_is_that_of_each_sample():
+    values = {"mean": 4.0, "sum": 12.0, "none": [2.0, 4.0, 6.0], "mean_with_sample_weight": 2.0}
+    for reduction, expected in values.items():
+        loss = losses.LossFunctionWrapper(lambda y, p: ops.sum(p), reduction)
+        np.testing.assert_allclose(loss(np.ones(3), np.full(3, 2 / 3), [1.0, 2.0, 3.0]), expected)
 
 
 def test_weights_that_do_not_fit_are_refused():

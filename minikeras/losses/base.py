@@ -12,7 +12,7 @@ from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import Tensor, as_tensor
 from minikeras.ops.elementwise import cast, divide_no_nan
 from minikeras.ops.reduction import sum
-from minikeras.ops.shaping import expand_dims, reshape, squeeze
+from minikeras.ops.shaping import broadcast_to, expand_dims, reshape, squeeze
 from minikeras.registry import Configurable, snake_case
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
@@ -79,6 +79,8 @@ def reduced(values: Any, reduction: str | None, weight: Any = None, mask: Any = 
         weight: sample weights that broadcast to the losses.
         mask: False where a loss does not count, neither in the sum nor in the divisor.
     """
+    if weight is not None and not values.shape:  # one loss for all samples, which is that of each
+        values = broadcast_to(values, weight.shape)
     is_mean = reduction in ("sum_over_batch_size", "mean")
     counted: Any = float(math.prod(values.shape))
     if mask is not None:
