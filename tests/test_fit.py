@@ -331,6 +331,23 @@ def test_steps_per_execution_call_callbacks_for_groups_of_batches():
         linear(steps_per_execution=0)
 
 
+def test_steps_per_execution_hand_the_outputs_of_all_their_batches_on():
+    seen = []
+    hook = callbacks.LambdaCallback(on_predict_batch_end=lambda b, logs: seen.append(logs))
+    outputs = linear(steps_per_execution=2).predict(X, 4, verbose=0, callbacks=[hook])
+    assert [logs["outputs"].shape for logs in seen] == [(8, 1), (4, 1)]
+    np.testing.assert_array_equal(np.concatenate([logs["outputs"] for logs in seen]), outputs)
+
+
+def test_predict_lists_a_number_for_each_batch():
+    class Total(keras.Model):
+        def call(self, inputs):
+            return ops.sum(inputs)
+
+    sums = [X[:8].sum(), X[8:].sum()]
+    np.testing.assert_allclose(Total().predict(X, 8, verbose=0), sums, rtol=1e-5)
+
+
 @pytest.mark.parametrize("verbose", [0, 1, 2, "auto"])
 def test_verbosity(verbose, capsys):
     linear(metrics=["mae"]).fit(X, Y, batch_size=4, epochs=2, verbose=verbose)

@@ -77,14 +77,19 @@ def predict(model: Any, run: Epochs, callbacks: CallbackList) -> list[Any]:
     model.stop_predicting = False
     callbacks.on_predict_begin()
     outputs = []
-    run_step = runner(model, "predict_step")
+    run_step, every = runner(model, "predict_step"), model.steps_per_execution
 
     def step(data: Any) -> Logs:
         outputs.append(run_step(data))
-        return {"outputs": outputs[-1]}
+        return {}
 
-    hooks = (callbacks.on_predict_batch_begin, callbacks.on_predict_batch_end)
-    for _ in _steps(model, step, run, *hooks):
+    def end(number: int, _: Logs) -> None:
+        new = outputs[number // every * every :]
+        callbacks.on_predict_batch_end(
+            number, {"outputs": new[0] if len(new) == 1 else concatenated(new)}
+        )
+
+    for _ in _steps(model, step, run, callbacks.on_predict_batch_begin, end):
         if model.stop_predicting:
             break
     callbacks.on_predict_end()
@@ -116,7 +121,9 @@ def _steps(
 
 def concatenated(outputs: list[Any]) -> Any:
     """Join the outputs for all batches, as ndarrays."""
-    return tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+    return tree.map_structure(
+        lambda *parts: np.concatenate([np.atleast_1d(part) for part in parts]), *outputs
+    )
 
 
 def without_rows(model: Any, inputs: Any) -> Any:
