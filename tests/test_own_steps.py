@@ -68,6 +68,18 @@ def test_own_train_step_updates_all_metrics_in_a_loop():
     assert history["loss"] == [pytest.approx(np.mean(parts))]  # batches count alike here
 
 
+@pytest.mark.parametrize("logs", [None, 3.0])
+def test_steps_return_logs(logs):
+    class Own(keras.Sequential):
+        def test_step(self, data):
+            return logs
+
+    model = Own([keras.Input((4,)), layers.Dense(1)], name="own")
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match=f"Own 'own': expected the step to return a .* got {logs}"):
+        model.evaluate(X, Y)
+
+
 def test_a_gan_trains_two_models_with_two_optimizers():
     class Gan(keras.Model):
         def __init__(self):

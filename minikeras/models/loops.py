@@ -111,6 +111,11 @@ def _steps(
         if number % every == 0:
             begin(number)
         logs = step(pack_x_y_sample_weight(*batch))
+        if not isinstance(logs, dict):
+            raise TypeError(
+                f"{type(model).__name__} '{model.name}': expected the step to return a dict of "
+                f"logs, got {logs!r}. End it with `return self.compute_metrics(x, y, y_pred)`."
+            )
         if (number + 1) % every == 0:
             end(number, logs)
             yield logs
