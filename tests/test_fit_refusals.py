@@ -97,6 +97,19 @@ def test_a_model_must_be_compiled(method):
         getattr(model, method)(X, Y)
 
 
+def test_an_error_of_a_compiled_step_names_the_layer():
+    model = keras.Sequential([layers.Embedding(5, 2, name="e"), layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    words = np.zeros((12, 3), "int64")
+    model.fit(words, Y, verbose=0)
+    before = [v.numpy() for v in (*model.variables, model.optimizer.iterations)]
+    words[3, 2] = 5
+    with pytest.raises(ValueError, match=r"Embedding 'e': expected integers in \[0, 5\), got 5"):
+        model.fit(words, Y, verbose=0)
+    for a, b in zip(before, (*model.variables, model.optimizer.iterations), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("labels", [np.array([0, 7, 1] * 4), np.array([0, -1, 1] * 4)])
 def test_labels_out_of_range_are_refused_before_any_update(labels):
     model = keras.Sequential(

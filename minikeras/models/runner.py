@@ -70,6 +70,8 @@ class Runner:
             return self._once_more(data)
         except Exception as error:
             if not function.failed_to_trace:
+                # Python raises the same error, if it can, where the layer is known.
+                attempt(getattr(self._model(), self._name), data, keep=False)
                 raise
             problem = error
         # If Python raises the same error, then it is no matter of tracing.
@@ -109,8 +111,10 @@ def _spread(model: Any, name: str) -> Callable[..., Any]:
     return step
 
 
-def attempt(step: Callable[[Any], Any], data: Any) -> Any:
+def attempt(step: Callable[[Any], Any], data: Any, keep: bool = True) -> Any:
     """Do a step as a whole or not at all: Variables change in one go after it went well.
+
+    Unless `keep` they stay as they were.
 
     An interrupt may come between any two instructions, so that what tapes and layers set for the
     length of a call is put back here once more.
@@ -121,6 +125,6 @@ def attempt(step: Callable[[Any], Any], data: Any) -> Any:
             results = step(data)
     finally:
         vars(state).update(before)
-    if scope.assigned:
+    if keep and scope.assigned:
         commit(scope)
     return results
