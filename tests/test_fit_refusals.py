@@ -73,6 +73,11 @@ def test_fit_refuses_options(options, message):
         linear().fit(X, Y, verbose=0, **options)
 
 
+def test_class_weight_is_a_dict():
+    with pytest.raises(TypeError, match=r"expected class_weight as a dict .*, got \[1.0, 2.0\]"):
+        linear().fit(X, Y, class_weight=[1.0, 2.0], verbose=0)
+
+
 @pytest.mark.parametrize("y", [Y, Y[:, 0]])
 def test_targets_are_not_broadcast(y):
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])

@@ -24,6 +24,11 @@ def weigh_classes(class_weight: dict[int, float], y: Any, sample_weight: Any) ->
         y: class numbers of shape `(batch,)` or `(batch, 1)`, or one-hot rows.
         sample_weight: None; there may not be both.
     """
+    if not isinstance(class_weight, dict):
+        raise TypeError(
+            "fit: expected class_weight as a dict of weights by class number, got "
+            f"{class_weight!r}. Say dict(enumerate(weights))."
+        )
     if sample_weight is not None:
         raise ValueError(
             "fit: expected either class_weight or sample_weight, got both. Multiply them into one "
