@@ -76,7 +76,6 @@ def _advice(spec: InputSpec, tensor: Any) -> str:
     rank = len(tensor.shape)
     if spec.ndim is not None and rank == spec.ndim - 1:
         return " Add the missing axis, e.g. inputs[..., None] for images without channels."
-    last = spec.axes.get(-1)
-    if last is not None and rank > 2:
+    if spec.ndim is None and -1 in spec.axes and rank > 2:
         return " Add layers.Flatten() before it."
     return ""
