@@ -30,7 +30,7 @@ class Memory:
         self.slots: dict[int, int] = {}
         self.inputs = {x.key: i for i, x in enumerate(plan.inputs)}
         self.input_slots = [self.slot(x.key) for x in plan.inputs]
-        self._seen: list[Any] = [lambda: None] * len(plan.inputs)
+        self._seen: list[Any] = [_unseen] * len(plan.inputs)
         self._copies: dict[int, Array] = {}
         self._constants: list[Array] = []
         self.fresh: dict[int, tuple[tuple[int, ...], np.dtype[Any]]] = {}
@@ -117,12 +117,18 @@ class Memory:
             number += 1  # noqa: SIM113 - quicker than enumerate, and this counts
 
     def _point(self, number: int, array: Array) -> None:
+        self._seen[number] = _unseen  # until all is done: an interrupt may come before any line
         self._copies.pop(number, None)
-        self._seen[number] = weakref.ref(array)
-        if not array.flags.c_contiguous:
-            array = self._copies[number] = np.ascontiguousarray(array)
-            self._seen[number] = lambda: None
-        self.table[self.input_slots[number]] = address(array)
+        if array.flags.c_contiguous:
+            self.table[self.input_slots[number]] = address(array)
+            self._seen[number] = weakref.ref(array)
+        else:
+            copy = self._copies[number] = np.ascontiguousarray(array)
+            self.table[self.input_slots[number]] = address(copy)
+
+
+def _unseen() -> None:
+    """Stand for a reference to no array."""
 
 
 def _touched(plan: Plan, action: Action) -> Sequence[Any]:
