@@ -5,6 +5,7 @@ import copy
 import gc
 import inspect
 import logging
+import sys
 import threading
 import weakref
 from typing import Any, NamedTuple
@@ -448,6 +449,54 @@ def test_a_failure_leaves_every_variable_as_it_was(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         step(np.eye(2, dtype="float32"))
     assert float(v) == 2
+
+
+@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize("op", [ops.transpose, lambda x: ops.sort(x, axis=0)])
+def test_an_interrupt_anywhere_in_a_call_leaves_it_undone_or_done(op, size):
+    """Raise before the n-th instruction, for every n, as a signal handler may."""
+    start = np.zeros((size, size), "float32")
+    variables = [tf.Variable(start) for _ in range(2)]
+
+    @keras.function
+    def step(x):
+        variables[0].assign_add(x)
+        variables[1].assign(op(variables[1]) + x)  # not in its own place
+        return ops.sum(variables[0])
+
+    def interrupted(x, at):
+        count = 0
+
+        def trace(frame, event, _):
+            nonlocal count
+            if "minikeras" not in frame.f_code.co_filename:
+                return None
+            frame.f_trace_opcodes = True
+            count += event == "opcode"
+            if count == at:
+                raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            step(x)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(None)
+        return False
+
+    given = [tf.ones((size, size)), tf.ones((size, size))]  # each but for its turn lies elsewhere
+    step(given[0])
+    begin, at, done = 1, 1, set()
+    while interrupted(given[at % 2], at):
+        now = float(variables[0].numpy()[0, 0])
+        for variable in variables:
+            np.testing.assert_array_equal(variable, start + now)
+        done.add(now - begin)
+        step(given[at % 2])
+        begin, at = now + 1, at + 3
+    assert done == {0, 1} and at > 300
 
 
 def test_a_failing_trace_changes_nothing_and_may_be_tried_again():

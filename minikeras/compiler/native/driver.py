@@ -5,10 +5,10 @@ A program is a table of i64 words, one record after another. A kernel's record:
     0 address   1 units   2 grain   3 flags   4 words   5... operands, then parameters
 
 Flag 1 asks for a barrier after the record. Shares of a kernel begin at multiples of `grain`; with
-grain 0 one thread does all. Where the address is 0, word 1 says what the record is: `END`, or
-`BRANCH`, whose words from 5 on are the number of a buffer that holds a bool, a value, and the word
-at which the program goes on if they are equal. A flagged branch waits until all threads have read
-the bool; without that, a barrier must come before the bool is written again.
+grain 0 one thread does all. Where the address is 0, word 1 says what the record is: `END`, whose
+word 2 becomes 1, or `BRANCH`, whose words from 5 on are the number of a buffer that holds a bool, a
+value, and the word at which the program goes on if they are equal. A flagged branch waits until all
+threads have read the bool; without that, a barrier must come before the bool is written again.
 
 All threads of a team walk all records. Each counts its barriers in a cache line of its own; a
 barrier is over when the counts of all others have reached one's own. A program begins when the
@@ -152,6 +152,8 @@ after:
 next:
   br label %head
 end:
+  %over = getelementptr i64, ptr %record, i64 2
+  store atomic i64 1, ptr %over monotonic, align 8
   ret void
 }}"""
 

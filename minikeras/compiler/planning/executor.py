@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import itertools
 import operator
 import threading
 from collections.abc import Callable, Sequence
@@ -38,28 +39,37 @@ class Executor:
 
     Call it with an array for each input; it returns an array for each output. For inputs that
     native code does not take it returns what `refused` does, and has changed nothing.
+
+    Args:
+        results: how many of the outputs, the first ones, are nothing that replaces an input.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, results: int = 0) -> None:
         self.plan = plan
         self.memory = Memory(plan)
         self.made: dict[int, Array] = {}
         """What this run has made outside of the arena, by key."""
         self._lock = threading.RLock()
-        self._programs: list[Callable[[Sequence[Array]], bool]] = []
+        self._programs: list[_Program] = []
+        self._begun = False
         self._bind()
         self._fresh = [
             (key, self.memory.slots[key], shape, dtype)
             for key, (shape, dtype) in self.memory.fresh.items()
         ]
         self._bind_results()
+        late = list(itertools.dropwhile(lambda p: not p.writes, self._programs))
+        self.late = late if len(self._make) > results or late[1:] else []
+        """What is to be done all or not at all: the first program that writes over inputs, and on,
+        unless that and what replaces inputs is this program alone."""
         only = self._programs[0] if len(self._programs) == 1 else None
-        tiny = isinstance(only, _Native) and only.tiny and not self._fresh
+        tiny = isinstance(only, _Native) and only.tiny and not self._fresh and not self.late
         self._quick = only.quickly if tiny else None  # type: ignore[union-attr]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array] | None:
         """Run the plan."""
         results = self.brief(arrays)
+        self.forget()
         if results is not None and len(results) < len(self.plan.outputs):
             results += self._replaced(arrays)
         return results
@@ -73,9 +83,28 @@ class Executor:
             elif not self._run(arrays):
                 return self.refused(arrays)
             results = [make(arrays) for make in self._make]
-            if self.made:
+            if self.made and not self.late:
                 self.made.clear()
             return results
+
+    def finish(self, arrays: Sequence[Array]) -> list[Array] | None:
+        """Return what `brief` would have, had no interrupt come after it changed inputs.
+
+        Return None if it changed none, or all that it changes at once.
+        """
+        results = None
+        over = [i for i, program in enumerate(self.late) if self._begun and program.over]
+        if over:
+            for program in self.late[over[-1] + 1 :]:
+                program(arrays)
+            results = [make(arrays) for make in self._make]
+        self.forget()
+        return results
+
+    def forget(self) -> None:
+        """Let go of what the last run made, which has been taken care of."""
+        self._begun = False
+        self.made.clear()
 
     def refused(self, arrays: Sequence[Array]) -> list[Array] | None:
         """Return what a call returns for inputs that native code does not take."""
@@ -84,7 +113,11 @@ class Executor:
     def _run(self, arrays: Sequence[Array]) -> bool:
         """Run all programs, unless one of them has a doubt; tell whether none had."""
         made, table = self.made, self.memory.table
-        made.clear()
+        self.forget()
+        if self.late:
+            for program in self.late:
+                program.over = False
+            self._begun = True
         for key, slot, shape, dtype in self._fresh:
             made[key] = array = np.empty(shape, dtype)
             table[slot] = address(array)
@@ -138,12 +171,16 @@ class Executor:
         for place, mark in jumps:
             words[place] = marks[mark]
         words += [0, END, 0, 0, HEADER]
-        kernels = [action.kernel for action in actions if isinstance(action, Step)]
+        steps = [action for action in actions if isinstance(action, Step)]
         loops = any(isinstance(action, Jump) for action in actions)
         checks = [action for action in actions if isinstance(action, Check)]
         truth = np.dtype(bool)
         doubts = [self.memory.array(key_of(check.doubt), (), truth) for check in checks]
-        return _Native(self.memory, words, kernels, loops, doubts)
+        kernels = [step.kernel for step in steps]
+        plan = self.plan
+        new = {plan.views.of(plan.outputs[output]).source.key for output in plan.in_place}
+        writes = any(key_of(x) in new for step in steps for x in step.operands)
+        return _Native(self.memory, words, kernels, loops, doubts, writes)
 
     def source(self, view: View, arrays: Sequence[Array]) -> Array:
         """Return the array of which something is a view, given the inputs' arrays."""
@@ -191,8 +228,20 @@ class Executor:
         return lambda _: viewed(made[key], view)
 
 
-class _Native:
-    """Run a program; tell whether no doubt came up."""
+class _Program:
+    """A part of a plan; a call does it and tells whether no doubt came up."""
+
+    writes = False
+    """Whether it writes over inputs."""
+    over = False
+    """Whether it was done natively, without a doubt, after this was set to False."""
+
+    def __call__(self, arrays: Sequence[Array]) -> bool:
+        raise NotImplementedError
+
+
+class _Native(_Program):
+    """Run native code."""
 
     def __init__(
         self,
@@ -201,7 +250,9 @@ class _Native:
         kernels: Sequence[Kernel],
         loops: bool,
         doubts: list[Array],
+        writes: bool,
     ) -> None:
+        self.writes = writes
         work = sum(kernel.flops + kernel.moved for kernel in kernels)
         self._records = (ctypes.c_int64 * len(words))(*words)
         self._table, self._start = ctypes.addressof(memory.table), ctypes.addressof(self._records)
@@ -213,6 +264,14 @@ class _Native:
         self.quickly = functools.partial(run, table, start)
         """Runs the program if it is `tiny`."""
 
+    @property
+    def over(self) -> bool:
+        return self._records[-3] == 1 and not any(self._doubts)
+
+    @over.setter
+    def over(self, value: bool) -> None:
+        self._records[-3] = value
+
     def __call__(self, _: Sequence[Array]) -> bool:
         for doubt in self._doubts:
             doubt[()] = False
@@ -223,7 +282,7 @@ class _Native:
         return not self._doubts or not any(self._doubts)
 
 
-class _Asked:
+class _Asked(_Program):
     """Tell whether a doubt that NumPy computed did not come up."""
 
     def __init__(self, executor: Executor, doubt: Any) -> None:
@@ -233,7 +292,7 @@ class _Asked:
         return not self._executor.source(self._view, arrays).any()
 
 
-class _Called:
+class _Called(_Program):
     """Do one node in NumPy."""
 
     def __init__(self, executor: Executor, node: Node) -> None:

@@ -161,14 +161,20 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
     assigned, rest = graph.assigned, graph.variables[len(graph.assigned) :]
     count, results, pack = graph.arguments, graph.results, packer(graph)
     references = sys.getrefcount
-    execute = getattr(execute, "brief", execute)  # what was assigned in place is known
     known = [-1] * len(assigned)
     careful = any(owned)
+    parts: Any = execute if getattr(execute, "late", None) else None
+    execute = getattr(execute, "brief", execute)  # what was assigned in place is known
 
     def put(arrays: list[Array], outputs: list[Array]) -> None:
         pairs = zip(assigned, arrays[count:], outputs[results:], strict=False)
         changed = [(variable, after) for variable, before, after in pairs if after is not before]
         store([v for v, _ in changed], [EagerTensor(after) for _, after in changed])
+
+    def finish(arrays: list[Array], outputs: list[Array] | None) -> None:
+        """Make of a run that an interrupt cut off a whole one, if it has changed a Variable."""
+        left = parts and parts.finish(arrays)
+        put(arrays, _apart(outputs or left or [], arrays[:count]))
 
     def own(number: int) -> Array:
         """Return the array of a Variable's value, one that nobody else holds if it is owned."""
@@ -206,9 +212,10 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
                     outputs = _apart(outputs, arrays[:count])
                 if len(outputs) > results:  # else all has been assigned in place
                     put(arrays, outputs)
+                if parts:
+                    parts.forget()
             except BaseException:
-                if outputs is not None:  # an interrupt came when the work was done
-                    put(arrays, outputs)
+                finish(arrays, outputs)
                 raise
         return pack(outputs)
 
