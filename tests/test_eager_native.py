@@ -361,6 +361,29 @@ def test_errors_are_those_of_the_code_as_written():
         _model()(as_tensor(np.ones((2, 9, 9, 2), "float32")))
 
 
+def test_what_a_signal_handler_raises_is_not_taken_for_the_codes_own_error(monkeypatch):
+    model = _model()
+    for _ in range(4):
+        model(IMAGES, training=True)
+    (call,) = _found(model)
+    before, run = [v.numpy() for v in model.variables], call.run
+
+    def interrupted(arrays, foreign):
+        run(arrays, foreign)
+        raise TimeoutError("too slow")
+
+    monkeypatch.setattr(call, "run", interrupted)
+    with pytest.raises(TimeoutError, match="too slow"):
+        model(IMAGES, training=True)
+    monkeypatch.undo()
+    once = [v.numpy() for v in model.variables]
+    for variable, value in zip(model.variables, before, strict=True):
+        variable.assign(value)
+    model(IMAGES, training=True)
+    for a, b in zip(once, model.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_hooks_that_look_at_every_op_get_every_op():
     model = _model()
     record_source_lines(True)

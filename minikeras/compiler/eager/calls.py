@@ -15,7 +15,7 @@ from minikeras.compiler.tracing.concrete import Concrete
 from minikeras.compiler.tracing.function import Function, functions_run_eagerly
 from minikeras.compiler.tracing.graph import Graph
 from minikeras.compiler.tracing.trace import trace
-from minikeras.core.context import overridden, state, store
+from minikeras.core.context import VariableScope, overridden, state, store, unrecorded
 from minikeras.core.tensor import EagerTensor
 
 MISS: Any = object()
@@ -61,8 +61,11 @@ class Calls:
             if state.recorders:
                 return found.recorded(tensors)
             return found.run([x.array for x in tensors], False)
-        except Exception:  # noqa: BLE001 - no Variable has changed: as written it raises its own
-            return MISS
+        except Exception as error:  # noqa: BLE001 - as written it may raise a clearer one
+            problem = error
+        with unrecorded(), VariableScope():  # which keeps what is assigned to itself
+            self._function(*tensors, *options)
+        raise problem  # it came from a signal's handler
 
     def _counted(self, key: Any, tensors: Sequence[EagerTensor], options: Any) -> "_Call | None":
         """Count a call, and trace it if it is time."""
