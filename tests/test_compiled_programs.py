@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import minikeras as keras
 from minikeras import ops
+from minikeras.compiler.fusion.groups import Fusion
 from minikeras.compiler.native import llvm, machine
 from minikeras.compiler.native.emit import Code
 from minikeras.compiler.native.program import Kernel
@@ -440,3 +441,26 @@ def test_the_first_of_two_functions_does_not_write_over_what_the_other_returned(
     both = traced(lambda a, b: [a + b, a], [np.ones(3), np.ones(3)], donated=[(0, 0)])
     given = [np.ones(3), np.ones(3)]
     assert [x.tolist() for x in both.native(given)] == [[2] * 3, [1] * 3]
+
+
+def test_fusing_looks_only_at_groups_that_lie_between_two_others(monkeypatch):
+    looked = []
+    before = Fusion.before
+    monkeypatch.setattr(Fusion, "before", lambda *args: looked.append(1) or before(*args))
+
+    def recurrent(steps):
+        def loss(x, kernel):
+            state = x[0]
+            for i in range(steps):
+                gate, new = ops.split(x[i] @ kernel + state @ kernel, 2, axis=-1)
+                gate = ops.sigmoid(gate)
+                state = gate * ops.tanh(new) + (1 - gate) * state[:, :4]
+                state = ops.concatenate([state, state], axis=-1)
+            return ops.mean(state * state)
+
+        looked.clear()
+        x, kernel = np.ones((steps, 3, 8), "f4"), np.ones((8, 8), "f4")
+        traced(with_derivatives(loss, 1, [0, 1]), [x, kernel], simplified=True)
+        return len(looked)
+
+    assert recurrent(64) < 200_000  # 45,000 to 65,000; two million without an order of groups

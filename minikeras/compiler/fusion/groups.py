@@ -17,6 +17,8 @@ from minikeras.core.dispatch import Node
 _FEW = 8192
 _MOST_NODES = 96
 """Larger groups would compile slowly."""
+_MOST_BETWEEN = 256
+"""Groups farther apart stay apart: in a graph of thousands, looking at all would take minutes."""
 
 REDUCTIONS = {
     "sum": "add", "sum_to": "add", "max": "maximum", "min": "minimum", "prod": "multiply",
@@ -175,6 +177,8 @@ class Fusion:
                 view = self.views.of(tensor)
                 self.readers.setdefault(view.source.key, []).append((node, view))
         self._live = live
+        self._level = {group: min(group.nodes) for group in self.group_of.values()}
+        """A number for each group, higher than those of the groups whose results it reads."""
         self._pair()
         self._join_readers()
         self._join_makers()
@@ -203,32 +207,58 @@ class Fusion:
             if self.views.of(maker.inputs[0]).source.key == image and len(group.nodes) == 1:
                 group.nodes[number] = node
                 self.group_of[id(node)] = group
+                self._lift(group, number)
 
     # -- what depends on what ------------------------------------------------------------------
 
-    def before(self, group: Group) -> set[int]:
-        """Return the `id` of the groups that make what a group reads."""
+    def before(self, group: Group) -> set[Group]:
+        """Return the groups that make what a group reads."""
         found = set()
         for node in group.members:
             for tensor in node.inputs:
                 maker = self.maker.get(self.views.of(tensor).source.key)
                 if maker is not None:
-                    found.add(id(self.group_of[id(maker)]))
-        found.discard(id(group))
+                    found.add(self.group_of[id(maker)])
+        found.discard(group)
         return found
 
+    def after(self, group: Group) -> set[Group]:
+        """Return the groups that read what a group makes."""
+        found = set()
+        for node in group.members:
+            for tensor in node.outputs:
+                for reader, _ in self.readers.get(tensor.key, ()):
+                    found.add(self.group_of[id(reader)])
+        found.discard(group)
+        return found
+
+    def _lift(self, group: Group, level: int) -> None:
+        """Put a group on a level or higher, and those that read its results above it."""
+        self._level[group] = max(level, self._level[group])
+        stack = [group]
+        while stack:
+            group = stack.pop()
+            for user in self.after(group):
+                if self._level[user] <= self._level[group]:
+                    self._level[user] = self._level[group] + 1
+                    stack.append(user)
+
     def _reaches(self, group: Group, other: Group) -> bool:
-        """Tell whether `group` needs `other` by way of a third group."""
-        groups = {id(g): g for g in self.group_of.values()}
-        stack = list(self.before(group) - {id(other)})
+        """Tell whether `group` needs, or may need, `other` by way of a third group."""
+        if self.after(other) <= {group}:
+            return False
+        level = self._level[other]
+        stack = [maker for maker in self.before(group) if self._level[maker] > level]
         seen = set(stack)
         while stack:
-            for number in self.before(groups[stack.pop()]):
-                if number == id(other):
+            if len(seen) > _MOST_BETWEEN:
+                return True
+            for maker in self.before(stack.pop()):
+                if maker is other:
                     return True
-                if number not in seen:
-                    seen.add(number)
-                    stack.append(number)
+                if self._level[maker] > level and maker not in seen:
+                    seen.add(maker)
+                    stack.append(maker)
         return False
 
     def _acyclic(self, a: Group, b: Group) -> bool:
@@ -274,6 +304,7 @@ class Fusion:
         a.space, a.split = common
         for node in b.nodes.values():
             self.group_of[id(node)] = a
+        self._lift(a, self._level[b])
         return True
 
     def _join_readers(self) -> None:
@@ -351,13 +382,15 @@ class Fusion:
         group.epilogue = loop
         for node in loop.nodes.values():
             self.group_of[id(node)] = group
+        self._lift(group, self._level[loop])
         return True
 
     def _release_reductions(self, loop: Group) -> None:
         """Make the reductions of a loop groups of their own: an epilogue cannot sum up."""
         for number in [n for n, node in loop.nodes.items() if id(node) in loop.leaving]:
             node = loop.nodes.pop(number)
-            self.group_of[id(node)] = Group(node, number, loop=True)
+            self.group_of[id(node)] = alone = Group(node, number, loop=True)
+            self._level[alone] = self._level[loop]
         loop.leaving.clear()
         loop.fold = None
 
@@ -380,3 +413,4 @@ class Fusion:
                 conv.pool = group
                 for each in group.nodes.values():
                     self.group_of[id(each)] = conv
+                self._lift(conv, self._level[group])

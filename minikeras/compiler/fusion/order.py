@@ -17,7 +17,7 @@ class Order:
         self.groups = fusion.groups
         self._numbers = {id(group): i for i, group in enumerate(self.groups)}
         self._needs: list[set[int]] = [
-            {self._numbers[key] for key in fusion.before(group)} for group in self.groups
+            {self._numbers[id(maker)] for maker in fusion.before(group)} for group in self.groups
         ]
 
     def require(self, before: Iterable[Group], after: Group) -> bool:
