@@ -54,6 +54,18 @@ def restored_config():
 
 
 @pytest.fixture
+def count():
+    """Return a function that remembers how often it ran."""
+
+    def ran(value=None):
+        ran.times += 1
+        return value
+
+    ran.times = 0
+    return ran
+
+
+@pytest.fixture
 def rng():
     """Return a NumPy generator of the session's seed."""
     return np.random.default_rng(SEED)
