@@ -6,8 +6,9 @@ import math
 import numpy as np
 
 from minikeras.compiler.native import llvm
-from minikeras.compiler.native.emit import HEADER, Code
+from minikeras.compiler.native.emit import Code
 from minikeras.compiler.native.program import Kernel
+from minikeras.compiler.native.records import HEADER
 
 _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 

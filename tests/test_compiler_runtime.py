@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from minikeras import config
-from minikeras.compiler.native import driver, llvm, machine, store, threads
+from minikeras.compiler.native import llvm, machine, records, store, threads
+from minikeras.compiler.native.driver import driver
 from minikeras.compiler.native.emit import Code
 
 pytest.importorskip("llvmlite")
@@ -81,14 +82,14 @@ def owner():
 
 def kernel(text, units, grain, words, barrier=True):
     (address,) = llvm.addresses([text])
-    return [address, units, grain, driver.BARRIER * barrier, 5 + len(words), *words]
+    return [address, units, grain, records.BARRIER * barrier, 5 + len(words), *words]
 
 
 def branch(buffer, value, target, barrier=False):
-    return [0, driver.BRANCH, 0, driver.BARRIER * barrier, 8, buffer, value, target]
+    return [0, records.BRANCH, 0, records.BARRIER * barrier, 8, buffer, value, target]
 
 
-END = [0, driver.END, 0, 0, 5]
+END = [0, records.END, 0, 0, 5]
 
 
 class Program:
@@ -103,7 +104,7 @@ class Program:
         threads.run(self.table.ctypes.data, self.words.ctypes.data, parallel)
 
     def run_small(self):
-        threads.run_small(self.table.ctypes.data, self.words.ctypes.data)
+        driver().run_small(self.table.ctypes.data, self.words.ctypes.data)
 
 
 def loop(size=1000, grain=7, steps=50):

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-HEADER = 5
-"""Words of a record before its operands: function, units, grain, flags, words in the record."""
+from minikeras.compiler.native.records import HEADER
 
 _TYPES = {
     "float32": "float", "float64": "double", "bool": "i1", "ptr": "ptr",

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from minikeras import config
-from minikeras.compiler.native import driver
+from minikeras.compiler.native import team
+from minikeras.compiler.native.driver import driver
 
 _IDLE_SECONDS = 80e-6  # between the steps of a training loop workers need not be woken up
 _WAIT_SPINS = 4000  # thereafter a thread that waits for another lets others use the core
@@ -39,15 +40,10 @@ def run(buffers: int, records: int, parallel: bool) -> None:
         parallel: whether it is worth handing shares to other threads.
     """
     if parallel:
-        team = _team if _team and _team.threads == config.get_num_threads() else _hired()
-        if team and team.run(buffers, records):
+        hired = _team if _team and _team.threads == config.get_num_threads() else _hired()
+        if hired and hired.run(buffers, records):
             return
-    driver.driver().run(buffers, records)
-
-
-def run_small(buffers: int, records: int) -> None:
-    """Run a program of a few µs on the calling thread, keeping the GIL."""
-    driver.driver().run_small(buffers, records)
+    driver().run(buffers, records)
 
 
 class Team:
@@ -59,11 +55,11 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._native = driver.driver()
-        size = driver.COUNTERS + driver.LINE * threads
-        self._memory = ctypes.create_string_buffer(size + driver.LINE)
+        self._native = driver()
+        size = team.COUNTERS + team.LINE * threads
+        self._memory = ctypes.create_string_buffer(size + team.LINE)
         start = ctypes.addressof(self._memory)
-        self.address = start + -start % driver.LINE
+        self.address = start + -start % team.LINE
         self._workers: list[ctypes.c_void_p] = []
         self._prepare()
         try:
@@ -89,24 +85,24 @@ class Team:
     def _prepare(self) -> None:
         system = _system()
         words = {
-            driver.THREADS: self.threads,
-            driver.IDLE_SPINS: _idle_spins(),
-            driver.WAIT_SPINS: _WAIT_SPINS,
-            driver.YIELD: _address(system.sched_yield),
-            driver.LOCK: _address(system.pthread_mutex_lock),
-            driver.UNLOCK: _address(system.pthread_mutex_unlock),
-            driver.SLEEP: _address(system.pthread_cond_wait),
-            driver.WAKE: _address(system.pthread_cond_broadcast),
+            team.THREADS: self.threads,
+            team.IDLE_SPINS: _idle_spins(),
+            team.WAIT_SPINS: _WAIT_SPINS,
+            team.YIELD: _address(system.sched_yield),
+            team.LOCK: _address(system.pthread_mutex_lock),
+            team.UNLOCK: _address(system.pthread_mutex_unlock),
+            team.SLEEP: _address(system.pthread_cond_wait),
+            team.WAKE: _address(system.pthread_cond_broadcast),
         }
         for place, word in words.items():
             self._set(place, word)
-        _check(system.pthread_mutex_init(ctypes.c_void_p(self.address + driver.MUTEX), None))
-        _check(system.pthread_cond_init(ctypes.c_void_p(self.address + driver.CONDITION), None))
+        _check(system.pthread_mutex_init(ctypes.c_void_p(self.address + team.MUTEX), None))
+        _check(system.pthread_cond_init(ctypes.c_void_p(self.address + team.CONDITION), None))
 
     def _started(self, number: int, attributes: Any) -> ctypes.c_void_p:
-        line = driver.COUNTERS + driver.LINE * number
-        self._set(line + driver.NUMBER, number)
-        self._set(line + driver.TEAM, self.address)
+        line = team.COUNTERS + team.LINE * number
+        self._set(line + team.NUMBER, number)
+        self._set(line + team.TEAM, self.address)
         worker, function = ctypes.c_void_p(), ctypes.c_void_p(self._native.worker)
         argument = ctypes.c_void_p(self.address + line)
         create = _system().pthread_create
@@ -185,7 +181,7 @@ def _check(error: int) -> None:
 @functools.cache
 def _idle_spins() -> int:
     """Return how many turns of a spin loop take `_IDLE_SECONDS`; processors differ twentyfold."""
-    spin, turns, best = driver.driver().spin, 200, float("inf")
+    spin, turns, best = driver().spin, 200, float("inf")
     for _ in range(3):
         start = time.perf_counter()
         spin(turns)

@@ -12,9 +12,9 @@ import numpy as np
 
 from minikeras.compiler.fusion.views import View, full
 from minikeras.compiler.native import llvm, threads
-from minikeras.compiler.native.driver import BARRIER, BRANCH, END, driver
-from minikeras.compiler.native.emit import HEADER
+from minikeras.compiler.native.driver import driver
 from minikeras.compiler.native.program import Kernel, Step
+from minikeras.compiler.native.records import BARRIER, BRANCH, END, HEADER
 from minikeras.compiler.planning.actions import Call, Check, Jump, Mark
 from minikeras.compiler.planning.memory import Memory, address, key_of, viewed
 from minikeras.compiler.planning.plan import Plan
