@@ -40,36 +40,29 @@ def data(batch, window, channels, filters, kind):
     return x.astype(kind), g.astype(kind)
 
 
-def compute(x, g, window, bias=False, shares=1):
-    """Return the native gradients of kernel and bias, with the units in as many shares."""
+def compute(x, g, window, shares=1):
+    """Return the native gradient of the kernel, with the units in as many shares."""
     channels, filters = x.shape[-1], g.shape[-1]
-    steps = kernel_gradient(len(x), window, channels, filters, str(x.dtype), bias)
+    steps = kernel_gradient(len(x), window, channels, filters, str(x.dtype))
     arrays = {
         "x": x,
         "g": g,
         "out": native.spoiled((*window.kernel, channels // window.groups, filters), x.dtype),
-        "bias": native.spoiled((filters,), x.dtype),
         "scratch0": native.spoiled((max(step.scratch for step in steps),), np.uint8),
     }
     native.run([(step.kernel, step.operands) for step in steps], shares, **arrays)
-    return arrays["out"], arrays["bias"]
+    return arrays["out"]
 
 
-def check(batch, window, channels, filters, kind, bias=False):
+def check(batch, window, channels, filters, kind):
     x, g = data(batch, window, channels, filters, kind)
-    got, got_bias = compute(x, g, window, bias)
+    got = compute(x, g, window)
     wide_x, wide_g = x.astype(np.float64), g.astype(np.float64)
     expected = _conv_kernel_gradient.forward(wide_x, wide_g, window=window)
     sizes = _conv_kernel_gradient.forward(abs(wide_x), abs(wide_g), window=window)
     assert (abs(got - expected) <= TOLERANCE[kind] * sizes).all()
-    if bias:
-        pixels = tuple(range(g.ndim - 1))
-        error = abs(got_bias - wide_g.sum(pixels))
-        assert (error <= TOLERANCE[kind] * abs(wide_g).sum(pixels)).all()
     for shares in (2, 3, 8):
-        again, again_bias = compute(x, g, window, bias, shares)
-        assert np.array_equal(got, again)
-        assert not bias or np.array_equal(got_bias, again_bias)
+        assert np.array_equal(got, compute(x, g, window, shares))
 
 
 CASES = {
@@ -114,7 +107,7 @@ CASES = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_is_numpys_for_any_share_of_units(case, kind):
-    check(*CASES[case], kind, bias=list(CASES).index(case) % 2 == 0)
+    check(*CASES[case], kind)
 
 
 @pytest.mark.parametrize(("vector_bytes", "registers"), [(32, 16), (16, 32), (16, 16)])
@@ -122,15 +115,13 @@ def test_gradient_is_numpys_for_any_share_of_units(case, kind):
 def test_gradient_is_numpys_with_other_vectors(case, vector_bytes, registers, monkeypatch):
     host = machine.host()._replace(vector_bytes=vector_bytes, registers=registers, l1=32 << 10)
     monkeypatch.setattr(machine, "host", lambda: host)
-    check(*CASES[case], "float32", bias=True)
+    check(*CASES[case], "float32")
 
 
 @pytest.mark.parametrize("groups", [1, 3])
 def test_gradient_of_an_empty_batch_is_zero(groups):
     where = window((8, 7), (3, 3), groups=groups)
-    kernel, bias = compute(*data(0, where, 3, 3, "float32"), where, bias=True)
-    assert not kernel.any()
-    assert not bias.any()
+    assert not compute(*data(0, where, 3, 3, "float32"), where).any()
 
 
 @st.composite
@@ -157,14 +148,14 @@ def windows(draw):
 @given(windows(), st.integers(1, 5), st.sampled_from(KINDS))
 def test_gradient_of_any_window_is_numpys(given_window, batch, kind):
     where, channels, filters = given_window
-    check(batch, where, channels, filters, kind, bias=True)
+    check(batch, where, channels, filters, kind)
 
 
 def test_errors_do_not_grow_with_the_batch():
     where = window((16, 16), (3, 3))
     x, g = (np.abs(a) + np.float32(0.5) for a in data(200, where, 1, 16, "float32"))
     expected = _conv_kernel_gradient.forward(x.astype("f8"), g.astype("f8"), window=where)
-    assert (abs(compute(x, g, where)[0] / expected - 1) < 2e-6).all()
+    assert (abs(compute(x, g, where) / expected - 1) < 2e-6).all()
 
 
 def test_one_text_serves_every_batch():
@@ -184,10 +175,10 @@ def test_kernels_tell_their_work():
     assert step.operands == ("x", "g", "out")
     assert step.kernel.flops == 2 * 8 * 11 * 11 * 9 * 32 * 64
     assert step.kernel.moved == 4 * (8 * 13 * 13 * 32 + 8 * 11 * 11 * 64 + 9 * 32 * 64)
-    first, total, bias = kernel_gradient(128, window((28, 28), (3, 3)), 1, 32, "float32", bias=True)
-    assert first.scratch == 8 * (9 * 32 + 32) * 4
+    first, total = kernel_gradient(128, window((28, 28), (3, 3)), 1, 32, "float32")
+    assert first.scratch == 8 * 9 * 32 * 4
     assert first.kernel.units % 8 == 0
-    assert (total.operands, bias.operands) == (("scratch0", "out"), ("scratch0", "bias"))
+    assert total.operands == ("scratch0", "out")
 
 
 @pytest.mark.parametrize("registers", [16, 32])

@@ -16,9 +16,9 @@ KINDS = ("float32", "float64")
 
 
 def kernel_gradient(
-    batch: int, window: Window, channels: int, filters: int, kind: str, bias: bool = False
+    batch: int, window: Window, channels: int, filters: int, kind: str
 ) -> list[Step] | None:
-    """Lower `conv_kernel_gradient(x, g)`; with `bias`, sum `g` over all pixels as well.
+    """Lower `conv_kernel_gradient(x, g)`.
 
     Return None for other than float32 and float64, and for kernels without numbers. Sums run
     within a band of about a hundred pixels or more, then over bands: the error grows with the
@@ -33,26 +33,20 @@ def kernel_gradient(
     length = _part(batch, tiles, 2 * pixels * sweep.numbers)
     parts = max(-(-batch // length), 1)
     read = batch * product(window.size) * channels + pixels * filters
-    text = Writer(sweep, tile, band_of(sweep, item, host.l1), kind, bias).text()
-    base = parts * sweep.numbers if parts > 1 else 0  # partial sums of the bias lie behind
+    text = Writer(sweep, tile, band_of(sweep, item, host.l1), kind).text()
     main = Kernel(
-        "conv_kernel_gradient" + " + bias" * bias,
+        "conv_kernel_gradient",
         text,
         units=tiles * parts,
         grain=1,
-        parameters=(batch, length, base),
-        flops=2 * pixels * sweep.numbers + bias * pixels * filters,
+        parameters=(batch, length),
+        flops=2 * pixels * sweep.numbers,
         moved=(read + parts * sweep.numbers) * item,
     )
     if parts == 1:
-        return [Step(main, ("x", "g", "out", *("bias",) * bias))]
-    first = Step(
-        main, ("x", "g", *("scratch0",) * (1 + bias)), parts * (sweep.numbers + filters) * item
-    )
-    totals = [_total("out", sweep.numbers, parts, 0, kind, tile.lanes)]
-    if bias:
-        totals.append(_total("bias", filters, parts, base, kind, tile.lanes))
-    return [first, *totals]
+        return [Step(main, ("x", "g", "out"))]
+    first = Step(main, ("x", "g", "scratch0"), parts * sweep.numbers * item)
+    return [first, _total(sweep.numbers, parts, kind, tile.lanes)]
 
 
 def _part(batch: int, tiles: int, flops: int) -> int:
@@ -61,11 +55,10 @@ def _part(batch: int, tiles: int, flops: int) -> int:
     return max(batch if enough else -(-batch // 8), 1)
 
 
-def _total(name: str, numbers: int, parts: int, base: int, kind: str, lanes: int) -> Step:
-    """Add up partial results that begin at `base`, each number in the same order."""
+def _total(numbers: int, parts: int, kind: str, lanes: int) -> Step:
+    """Add up partial results, each number in the same order."""
     code = Code(2)
     source, out = code.operand(0), code.operand(1)
-    source = code.at(source, code.parameter(1), kind)
     with code.loop(code.begin, code.end) as unit:
         start = code.mul(unit, lanes)
         mask = code.first_lanes(code.sub(numbers, start), lanes)
@@ -78,8 +71,8 @@ def _total(name: str, numbers: int, parts: int, base: int, kind: str, lanes: int
         code.finish(),
         units=-(-numbers // lanes),
         grain=4,
-        parameters=(parts, base),
+        parameters=(parts,),
         flops=numbers * parts,
         moved=numbers * (parts + 1) * size_of(kind),
     )
-    return Step(kernel, ("scratch0", name))
+    return Step(kernel, ("scratch0", "out"))

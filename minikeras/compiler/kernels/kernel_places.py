@@ -20,8 +20,6 @@ class Place(NamedTuple):
     """Which filters there are, for each vector."""
     sums: list[Index]
     """Where its sums lie in the result, for each tap."""
-    leads: Value | None
-    """Whether it is the first tile of its filters; None: it is."""
 
 
 class Places:
@@ -37,8 +35,6 @@ class Places:
         """Find the tile of a number: channels run fastest, then taps, filters, groups."""
         code, tile, sweep = self._code, self._tile, self._sweep
         _, blocks, taps, depth = tile.counts(sweep)
-        ahead = product(taps) * depth
-        leads = None if ahead == 1 else code.compare("eq", code.rem(number, ahead), 0)
         channel, skip = code.mul(code.rem(number, depth), tile.channels), 0
         if sweep.channels % tile.channels:
             begin = channel
@@ -58,7 +54,7 @@ class Places:
         for axis, tap in enumerate(first):
             x = code.add(x, code.mul(self._offset(tap, axis), self.across[axis]))
         sums = [self._sum(first, tap, channel, column) for tap in range(product(tile.taps))]
-        return Place(x, tuple(first), skip, column, self._masks(filter), sums, leads)
+        return Place(x, tuple(first), skip, column, self._masks(filter), sums)
 
     def _masks(self, filter: Index) -> list[Value | None]:
         code, tile, filters = self._code, self._tile, self._sweep.filters

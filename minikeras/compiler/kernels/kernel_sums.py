@@ -21,12 +21,11 @@ class _Part(NamedTuple):
 class Writer:
     """Write the kernel of one sweep. Units are the tiles of one part of the batch after the other.
 
-    Operands are x, g, out and, if wanted, bias; parameters are the number of images, that of a
-    part, and where the sums of the bias begin.
+    Operands are x, g, out; parameters are the number of images, and that of a part.
     """
 
-    def __init__(self, sweep: Sweep, tile: Tile, band: Band, kind: str, bias: bool) -> None:
-        self._code, self._with_bias = Code(3 + bias), bias
+    def __init__(self, sweep: Sweep, tile: Tile, band: Band, kind: str) -> None:
+        self._code = Code(3)
         self._sweep, self._tile, self._band, self._kind = sweep, tile, band, kind
         self._places = Places(self._code, sweep, tile)
 
@@ -35,8 +34,6 @@ class Writer:
         code, sweep, tiles = self._code, self._sweep, self._tile.count(self._sweep)
         self._x, self._g, out = (code.operand(number) for number in range(3))
         batch, length = code.parameter(0), code.parameter(1)
-        if self._with_bias:
-            bias = code.at(code.operand(3), code.parameter(2), self._kind)
         if any(self._tile.mixed(sweep)):
             self._make_zeros()
         stop = code.div(code.add(code.end, tiles - 1), tiles)
@@ -47,8 +44,6 @@ class Writer:
                 start = most(code, code.sub(code.begin, before), 0)
                 share = start, code.least(code.sub(code.end, before), tiles)
             self._out = code.at(out, code.mul(part, sweep.numbers), self._kind)
-            if self._with_bias:
-                self._bias = code.at(bias, code.mul(part, sweep.columns), self._kind)
             with _loop(code, *share) as number:
                 self._clear(self._places.place(number))
             image = code.mul(part, length)
@@ -76,10 +71,8 @@ class Writer:
                 (h, code.least(last_row, height)),
             )
 
-    # -- sums --------------------------------------------------------------------------------------
-
     def _clear(self, place: Place) -> None:
-        """Set a tile of the result to 0, and the bias of its filters if it leads them."""
+        """Set a tile of the result to 0."""
         code, tile = self._code, self._tile
         zero = code.constant(0, self._kind, tile.lanes)
         for sums in place.sums:
@@ -88,11 +81,6 @@ class Writer:
                 start = code.mul(channel, self._sweep.columns)
                 for vector, mask in enumerate(place.masks):
                     code.store(zero, pointer, code.add(start, vector * tile.lanes), mask)
-        if self._with_bias:
-            with _when(code, place.leads):
-                for vector, mask in enumerate(place.masks):
-                    start = code.add(place.column, vector * tile.lanes)
-                    code.store(zero, self._bias, start, mask)
 
     def _add_band(self, place: Place, band: _Part) -> None:
         """Sum a tile over a band in registers, and add that to the result."""
@@ -114,9 +102,6 @@ class Writer:
                 place, sums, code.at(self._x, x, self._kind), self._row(place, n, d, h), h
             )
         self._store(place, sums)
-        if self._with_bias:
-            with _when(code, place.leads):
-                self._add_bias(place, band)
 
     def _new_sums(self, count: int) -> list[Cell]:
         zero = self._code.constant(0, self._kind, self._tile.lanes)
@@ -230,34 +215,6 @@ class Writer:
         self._zeros = code.scratch(self._kind, count)
         with code.loop(0, count) as place:
             code.store(code.constant(0, self._kind), self._zeros, place)
-
-    # -- the bias ----------------------------------------------------------------------------------
-
-    def _add_bias(self, place: Place, band: _Part) -> None:
-        """Add the gradients of a band, some pixels at a time so that no sum waits for the last."""
-        code, tile, sweep = self._code, self._tile, self._sweep
-        abreast = max(8 // tile.vectors, 1)
-        sums = self._new_sums(abreast * tile.vectors)
-        with (
-            _loop(code, 0, band.images) as i,
-            _loop(code, *band.planes) as d,
-        ):
-            g = self._row(place, code.add(band.image, i), d, band.rows[0])
-            pixels = code.mul(code.sub(band.rows[1], band.rows[0]), sweep.outputs[2])
-            even = code.sub(pixels, code.rem(pixels, abreast))
-            for start, stop, count in ((0, even, abreast), (even, pixels, 1)):
-                with code.loop(start, stop, count) as pixel:
-                    at = code.at(g, code.mul(pixel, sweep.columns), self._kind)
-                    for number, cell in enumerate(sums[: count * tile.vectors]):
-                        more, vector = divmod(number, tile.vectors)
-                        place_g = more * sweep.columns + vector * tile.lanes
-                        mask = place.masks[vector]
-                        grad = code.load(at, place_g, self._kind, tile.lanes, mask)
-                        cell.set(code.add(cell.get(), grad))
-        for number in range(tile.vectors, len(sums)):
-            total = sums[number % tile.vectors]
-            total.set(code.add(total.get(), sums[number].get()))
-        self._add(sums[: tile.vectors], self._bias, place.column, place.masks)
 
 
 def _between(code: Code, index: Index, first: Index, stop: Index) -> Value:
