@@ -35,6 +35,13 @@ def moved(steps, shape, dtype, **inputs):
 # ---- copies --------------------------------------------------------------------------------------
 
 
+def transpose(shape, axes, size):
+    """Copy `in0`, contiguous and of `shape`, with its axes in another order."""
+    lengths = [shape[axis] for axis in axes]
+    strides = [natural(shape)[axis] for axis in axes]
+    return moving.strided_copy(lengths, strides, natural(lengths), size)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("shape", "axes"),
@@ -48,12 +55,12 @@ def moved(steps, shape, dtype, **inputs):
 def test_transpose(shape, axes, dtype):
     x = numbers(shape, dtype)
     expected = x.transpose(axes)
-    steps = moving.transpose(shape, axes, x.itemsize)
+    steps = transpose(shape, axes, x.itemsize)
     np.testing.assert_array_equal(moved(steps, expected.shape, dtype, in0=x), expected)
 
 
 def test_shapes_are_no_part_of_the_text():
-    (small,), (large,) = (moving.transpose((n, 70, 40), (0, 2, 1), 4) for n in (3, 900))
+    (small,), (large,) = (transpose((n, 70, 40), (0, 2, 1), 4) for n in (3, 900))
     assert small.kernel.text == large.kernel.text
 
 
@@ -100,26 +107,6 @@ def test_strided_copy_between_any_views(data):
     )
     run(copies, data.draw(st.integers(1, 3)), in0=holder, out=room)
     np.testing.assert_array_equal(room, expected)
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_concatenate_split_and_stack(axis):
-    lengths = [[5 if i != axis else n for i in range(3)] for n in (3, 1, 40, 0)]
-    parts = [numbers(shape, "float32") for shape in lengths]
-    expected = np.concatenate(parts, axis)
-    inputs = {f"in{i}": part for i, part in enumerate(parts)}
-    steps = moving.concatenate(lengths, axis, 4)
-    np.testing.assert_array_equal(moved(steps, expected.shape, "float32", **inputs), expected)
-    outputs = {f"out{i}": spoiled(part.shape, "float32") for i, part in enumerate(parts)}
-    run(moving.split(lengths, axis, 4), 2, in0=expected, **outputs)
-    for i, part in enumerate(parts):
-        np.testing.assert_array_equal(outputs[f"out{i}"], part)
-    same = [numbers((4, 6, 5), "int16"), numbers((4, 6, 5), "int16")[::-1].copy()]
-    stacked = moved(
-        moving.stack(2, (4, 6, 5), axis - 3, 2), np.stack(same, axis - 3).shape, "int16",
-        in0=same[0], in1=same[1],
-    )  # fmt: skip
-    np.testing.assert_array_equal(stacked, np.stack(same, axis - 3))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
@@ -273,15 +260,6 @@ def test_take_along_axis_and_back(shape, axis):
     np.testing.assert_array_equal(result, added)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bool", "float16", "int64"])
-@pytest.mark.parametrize("classes", [1, 10, 100])
-def test_one_hot(classes, dtype):
-    x = np.array([0, 9, -1, 100, 3, 99, 10])
-    expected = ops_gathering._hot(x, classes, 1, np.dtype(dtype))
-    steps = gathering.one_hot(7, classes, "int64", np.dtype(dtype))
-    np.testing.assert_array_equal(moved(steps, expected.shape, dtype, in0=x), expected)
-
-
 def test_some_tables_have_no_kernel():
     assert gathering.take(gathering.along((0, 3), 0, 2, "int64"), 4) is None
     assert gathering.take(gathering.along((5, 3), 0, 2, "uint64"), 4) is None
@@ -289,5 +267,4 @@ def test_some_tables_have_no_kernel():
     assert gathering.take_along_axis((5, 3), (5, 1), 0, "int64", 4) is None
     assert gathering.add_along((5, 3), (1, 3), 1, "int64", "float32") is None
     assert gathering.set_rows(gathering.along((5, 3), 0, 2, "int64"), "bool") is None
-    assert gathering.one_hot(3, 4, "uint64", np.dtype("float32")) is None
     assert natural((2, 3)) == (3, 1)

@@ -138,23 +138,22 @@ def test_machine_says_what_kernels_are_fitted_to():
     host = machine.host()
     assert host.vector_bytes in {16, 32, 64} and host.registers in {16, 32}
     assert host.lanes("float32") * 4 == host.lanes("float64") * 8 == host.vector_bytes
-    assert 0 < host.l1 <= host.l2 <= max(host.l2, host.l3)
-    assert host.cores >= 1
+    assert 0 < host.l1 <= host.l2
 
 
 @pytest.mark.parametrize(
     ("features", "arm", "expected"),
     [
-        ("", False, (16, 16, False)),
-        ("", True, (16, 32, True)),
-        ("+avx,+avx2,+fma,-avx512f", False, (32, 16, True)),
-        ("+avx,-fma", False, (32, 16, False)),
-        ("+avx,+avx512f,+fma", False, (64, 32, True)),
+        ("", False, (16, 16)),
+        ("", True, (16, 32)),
+        ("+avx,+avx2,+fma,-avx512f", False, (32, 16)),
+        ("+avx,-fma", False, (32, 16)),
+        ("+avx,+avx512f,+fma", False, (64, 32)),
     ],
 )
 def test_vectors_follow_from_features(features, arm, expected):
-    found = machine._described("cpu", features, arm, {1: 1, 2: 2, 3: 3})
-    assert (found.vector_bytes, found.registers, found.has_fma) == expected
+    found = machine._described(features, arm, {1: 1, 2: 2})
+    assert (found.vector_bytes, found.registers) == expected
 
 
 def test_caches_are_guessed_where_the_system_is_silent(tmp_path, monkeypatch):
@@ -162,13 +161,13 @@ def test_caches_are_guessed_where_the_system_is_silent(tmp_path, monkeypatch):
     monkeypatch.setattr(machine.sys, "platform", "linux")
     assert machine._caches() == machine._USUAL
     for number, (level, kind, size) in enumerate(
-        [("1", "Data", "48K"), ("1", "Instruction", "64K"), ("2", "Unified", "2M")]
+        [("1", "Data", "48K"), ("1", "Instruction", "64K"), ("3", "Unified", "2M")]
     ):
         folder = tmp_path / f"index{number}"
         folder.mkdir()
         for name, content in (("level", level), ("type", kind), ("size", size)):
             (folder / name).write_text(content + "\n")
-    assert machine._caches() == {1: 48 << 10, 2: 2 << 20, 3: machine._USUAL[3]}
+    assert machine._caches() == {1: 48 << 10, 2: machine._USUAL[2]}
 
 
 def test_switch_of_native_code(monkeypatch):

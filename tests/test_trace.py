@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minikeras import ops, random, tf
-from minikeras.compiler.tracing.interpret import build
+from minikeras.compiler.tracing.interpret import Interpreter
 from minikeras.compiler.tracing.listing import listed
 from minikeras.compiler.tracing.trace import Graph, trace
 from minikeras.core.context import overridden, record_source_lines, state
@@ -22,7 +22,7 @@ SCALAR = tf.TensorSpec([], tf.float32)
 def run(graph, *values):
     """Return the outputs of a graph for arguments; Variables give what they hold."""
     arrays = [np.asarray(value) for value in values]
-    return build(graph)([*arrays, *(v.stored.array for v in graph.variables)])
+    return Interpreter(graph)([*arrays, *(v.stored.array for v in graph.variables)])
 
 
 # ---- graphs --------------------------------------------------------------------------------------

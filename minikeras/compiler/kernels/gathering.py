@@ -191,28 +191,6 @@ def take_along_axis(
     return [table.step("take_along_axis", size, _units(rows))]
 
 
-def one_hot(count: int, classes: int, index_kind: str, kind: np.dtype[Any]) -> list[Step] | None:
-    """Write for each of `count` integers in `in0` a row with a 1 at that place."""
-    if index_kind not in _INTEGERS:
-        return None
-    size, code = kind.itemsize, Code(2)
-    source, target, length = code.operand(0), code.operand(1), code.parameter(0)
-    one = code.convert(code.parameter(1), f"uint{8 * size}")
-    zero = code.constant(0, one.kind)
-    with code.loop(code.begin, code.end) as unit:
-        there = code.at(target, code.mul(unit, length), one.kind)
-        write_row(code, size, there, length, lambda _, lanes: code.splat(zero, lanes))
-        chosen = code.convert(code.load(source, unit, index_kind), "int64")
-        low, high = code.compare("ge", chosen, 0), code.compare("lt", chosen, length)
-        with code.when(code.bitwise("and", low, high)):
-            code.store(one, there, chosen)
-    moved = count * (classes * size + size_of(index_kind))
-    grain = max(1, min(count, 4096 // max(1, classes * size)))
-    parameters = (classes, _bits(1, kind))
-    kernel = Kernel("one_hot", code.finish(), count, grain, parameters, 0, moved)
-    return [Step(kernel, ("in0", "out"))]
-
-
 def _bits(value: Any, kind: np.dtype[Any]) -> int:
     """Return the bits of a number as an i64 that a record can hold."""
     return int(np.asarray(value, kind).reshape(1).view(f"i{kind.itemsize}")[0])

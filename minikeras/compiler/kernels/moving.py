@@ -303,57 +303,7 @@ def _turned(code: Code, rows: list[Value]) -> list[Value]:
     return rows
 
 
-# ---- what is made of copies ----------------------------------------------------------------------
-
-
-def transpose(shape: Sequence[int], axes: Sequence[int], size: int) -> list[Step]:
-    """Copy `in0`, contiguous and of `shape`, with its axes in another order."""
-    strides = natural(shape)
-    lengths = [shape[axis] for axis in axes]
-    reordered = [strides[axis] for axis in axes]
-    return strided_copy(lengths, reordered, natural(lengths), size, name="transpose")
-
-
-def concatenate(shapes: Sequence[Sequence[int]], axis: int, size: int) -> list[Step]:
-    """Copy in0, in1… into `out`, one after the other along an axis."""
-    return [
-        step._replace(operands=(f"in{i}", "out"))
-        for i, step in _parts(shapes, axis, size, joined=True)
-    ]
-
-
-def split(shapes: Sequence[Sequence[int]], axis: int, size: int) -> list[Step]:
-    """Copy the parts of `in0` along an axis into out0, out1…, which have these shapes."""
-    return [
-        step._replace(operands=("in0", f"out{i}"))
-        for i, step in _parts(shapes, axis, size, joined=False)
-    ]
-
-
-def _parts(
-    shapes: Sequence[Sequence[int]], axis: int, size: int, joined: bool
-) -> list[tuple[int, Step]]:
-    """Copy parts of a whole, each with memory of its own, into it or out of it."""
-    whole = list(shapes[0])
-    whole[axis] = sum(shape[axis] for shape in shapes)
-    strides = natural(whole)
-    steps, start = [], 0
-    for i, shape in enumerate(shapes):
-        own, offset = natural(shape), start * strides[axis]
-        copies = (
-            strided_copy(shape, own, strides, size, 0, offset, "concatenate")
-            if joined
-            else strided_copy(shape, strides, own, size, offset, 0, "split")
-        )
-        steps += [(i, step) for step in copies]
-        start += shape[axis]
-    return steps
-
-
-def stack(count: int, shape: Sequence[int], axis: int, size: int) -> list[Step]:
-    """Copy in0, in1…, all of one shape, into `out` along a new axis."""
-    axis %= len(shape) + 1
-    return concatenate([(*shape[:axis], 1, *shape[axis:])] * count, axis, size)
+# ---- one number ----------------------------------------------------------------------------------
 
 
 def fill(

@@ -24,15 +24,12 @@ def _copy(group: Group, views: Views, _: Epilogue | None) -> list[Step]:
 
 
 def _joined(parts: Sequence[View], axis: int, out: Any) -> list[Step]:
-    strides, steps, start = natural(out.plain_shape), [], 0
+    strides, start = natural(out.plain_shape), 0
+    steps: list[Step] = []
     for view in parts:
-        steps += copied(view, strides, start * strides[axis], out)
+        steps += copied(view, strides, start * strides[axis], out, "concatenate")
         start += view.shape[axis]
-    return [_named(step, "concatenate") for step in steps]
-
-
-def _named(step: Step, name: str) -> Step:
-    return step._replace(kernel=step.kernel._replace(name=name))
+    return steps
 
 
 def _concatenate(group: Group, views: Views, _: Epilogue | None) -> list[Step]:

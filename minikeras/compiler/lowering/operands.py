@@ -42,10 +42,12 @@ class Pieces:
         return None if steps is None else self.steps + steps
 
 
-def copied(view: View, strides: Sequence[int], offset: int, target: Any) -> list[Step]:
+def copied(
+    view: View, strides: Sequence[int], offset: int, target: Any, name: str = "copy"
+) -> list[Step]:
     """Copy what a view shows into a tensor or scratch, by these strides and from that place."""
     bytes = size_of(kind_of(view.source))
-    steps = strided_copy(view.shape, view.strides, strides, bytes, view.offset, offset)
+    steps = strided_copy(view.shape, view.strides, strides, bytes, view.offset, offset, name)
     return bound(steps, {"in0": view.source, "out": target}) or []
 
 

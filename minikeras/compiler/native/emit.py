@@ -231,10 +231,9 @@ class Code:
         text = f"shufflevector {first}, {vector} poison, {zeros}"
         return self.op(text, value.kind, lanes)
 
-    def iota(self, lanes: int, kind: str = "int64") -> Value:
+    def iota(self, lanes: int) -> Value:
         """Return the vector 0, 1, 2…"""
-        scalar = _TYPES[kind]
-        return Value(f"<{', '.join(f'{scalar} {i}' for i in range(lanes))}>", kind, lanes)
+        return Value(f"<{', '.join(f'i64 {i}' for i in range(lanes))}>", "int64", lanes)
 
     def first_lanes(self, count: Index, lanes: int) -> Value:
         """Return a mask that holds in the first `count` lanes."""

@@ -24,7 +24,7 @@ x, y, z = variables("x y z")
 f = variables("f", "f")[0]
 i, j = variables("i j", "iu")
 signed = variables("x", "fi")[0]
-p, q = variables("p q", "b")
+p = variables("p", "b")[0]
 c, d, e = variables("c d e", constant=True)
 
 

@@ -96,8 +96,3 @@ def _explain(node: Node, arrays: list[Array], error: Exception) -> None:
     where = f" ({node.source})" if node.source else ""
     error.add_note(f"In {node.op.name}{where}, in a traced function.")
     node.op._explain([EagerTensor(array) for array in arrays], node.params, error)
-
-
-def build(graph: Graph, donated: Donated = ()) -> Interpreter:
-    """Return what computes the outputs' arrays of a graph from the inputs' arrays."""
-    return Interpreter(graph, donated)
