@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from minikeras.compiler.kernels.squares import transposed
 from minikeras.compiler.native import machine
 from minikeras.compiler.native.emit import Code, Value, size_of
 from minikeras.compiler.native.program import Kernel
@@ -45,7 +46,7 @@ def pack(packing: Packing, kind: str) -> Kernel:
                 start = code.add(code.mul(start, groups), group)
                 start, pitch = code.add(code.mul(start, inputs), row), code.mul(groups, inputs)
                 square = _square(code, kernel, start, pitch, (columns, rows), kind, lanes)
-                square = _exchanged(code, square)
+                square = transposed(code, square)
             else:
                 start = code.add(code.mul(from_tap, inputs), row)
                 start = code.add(code.mul(start, groups), group)
@@ -89,26 +90,3 @@ def _square(
         there = code.bitwise("and", mask, code.splat(code.compare("lt", i, rows), lanes))
         vectors.append(code.load(pointer, code.add(start, code.mul(pitch, i)), kind, lanes, there))
     return vectors
-
-
-def _exchanged(code: Code, square: list[Value]) -> list[Value]:
-    """Exchange rows and columns: halves of pairs of rows, then quarters, and so on."""
-    lanes = len(square)
-    half = lanes // 2
-    while half:
-        chosen = [list(range(lanes)), list(range(lanes))]
-        for j in range(lanes):
-            low = not j & half
-            chosen[0][j] = j if low else lanes + j - half
-            chosen[1][j] = j + half if low else lanes + j
-        for i in range(lanes):
-            if not i & half:
-                pair = square[i], square[i + half]
-                square[i], square[i + half] = (_shuffle(code, *pair, each) for each in chosen)
-        half //= 2
-    return square
-
-
-def _shuffle(code: Code, a: Value, b: Value, chosen: list[int]) -> Value:
-    mask = ", ".join(f"i32 {i}" for i in chosen)
-    return code.op(f"shufflevector {a}, {b}, <{len(chosen)} x i32> <{mask}>", a.kind, a.lanes)

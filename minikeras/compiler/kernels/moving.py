@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minikeras.compiler.fusion.views import natural
+from minikeras.compiler.kernels.squares import transposed
 from minikeras.compiler.native import machine
 from minikeras.compiler.native.emit import Code, Index, Value, product
 from minikeras.compiler.native.program import Kernel, Step
@@ -91,19 +92,13 @@ def _backward(code: Code, size: int, source: Value) -> Vector:
 
     def load(start: Index, lanes: int) -> Value:
         vector = code.load(source, code.sub(1 - lanes, start), _kind(size), lanes)
-        return vector if lanes == 1 else _shuffled(code, vector, vector, range(lanes)[::-1])
+        return vector if lanes == 1 else code.shuffle(vector, vector, range(lanes)[::-1])
 
     return load
 
 
 def _same(code: Code, value: Value) -> Vector:
     return lambda _, lanes: code.splat(value, lanes)
-
-
-def _shuffled(code: Code, a: Value, b: Value, chosen: Sequence[int]) -> Value:
-    """Return the chosen lanes of two vectors, counted through."""
-    lanes = ", ".join(f"i32 {lane}" for lane in chosen)
-    return code.op(f"shufflevector {a}, {b}, <{len(chosen)} x i32> <{lanes}>", a.kind, len(chosen))
 
 
 def _kind(size: int) -> str:
@@ -283,24 +278,12 @@ def _by_tiles(name: str, axes: Sequence[Axis], starts: tuple[int, int], size: in
                 square.append(code.load(place, 0, copy.kind, side))
                 place = code.at(place, column_stride, copy.kind)
             place = code.at(target, column, copy.kind)
-            for vector in _turned(code, square):
+            for vector in transposed(code, square):
                 code.store(vector, place, 0)
                 place = code.at(place, row_stride, copy.kind)
     count = -(-axes[outer].length // side)
     units = product([axis.length for axis in axes[:outer]]) * count
     return copy.step(name, starts, units, (count,))
-
-
-def _turned(code: Code, rows: list[Value]) -> list[Value]:
-    """Transpose a square of vectors: shuffle its halves together like cards, log2(side) times."""
-    side = half = len(rows)
-    half //= 2
-    low = [lane // 2 + side * (lane % 2) for lane in range(side)]
-    high = [lane + half for lane in low]
-    for _ in range(half.bit_length()):
-        pairs = zip(rows[:half], rows[half:], strict=True)
-        rows = [_shuffled(code, a, b, chosen) for a, b in pairs for chosen in (low, high)]
-    return rows
 
 
 # ---- one number ----------------------------------------------------------------------------------

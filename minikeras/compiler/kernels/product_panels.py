@@ -1,6 +1,7 @@
 """Copy parts of the operands of a matrix product, so that its tiles read them in order."""
 
 from minikeras.compiler.kernels.product_form import Place, Tiles
+from minikeras.compiler.kernels.squares import transposed
 from minikeras.compiler.native.emit import Code, Index, Value, size_of
 
 
@@ -82,25 +83,3 @@ def gather_text(tiles: Tiles) -> str:
                 number = code.load(line, code.mul(k, a.column_stride), kind)
                 code.store(number, to, code.add(at, i))
     return code.finish()
-
-
-def transposed(code: Code, square: list[Value]) -> list[Value]:
-    """Return the columns of as many vectors as each has lanes."""
-    lanes = len(square)
-    half = lanes // 2
-    while half:
-        # Exchange the blocks beside the diagonal: [[p, q], [r, s]] becomes [[p, r], [q, s]].
-        result = list(square)
-        for i in range(lanes):
-            if not i & half:
-                p, r = square[i], square[i + half]
-                low = [j if not j & half else lanes + j - half for j in range(lanes)]
-                result[i] = _shuffled(code, p, r, low)
-                result[i + half] = _shuffled(code, p, r, [j + half for j in low])
-        square, half = result, half // 2
-    return square
-
-
-def _shuffled(code: Code, a: Value, b: Value, order: list[int]) -> Value:
-    chosen = ", ".join(f"i32 {i}" for i in order)
-    return code.op(f"shufflevector {a}, {b}, <{len(order)} x i32> <{chosen}>", a.kind, a.lanes)

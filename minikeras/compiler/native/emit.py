@@ -382,9 +382,13 @@ class Code:
     def _part(self, vector: Value, start: int, count: int) -> Value:
         if count == 1:
             return self.lane(vector, start)
-        chosen = ", ".join(f"i32 {start + i}" for i in range(count))
-        text = f"shufflevector {vector}, {vector.type} poison, <{count} x i32> <{chosen}>"
-        return self.op(text, vector.kind, count)
+        return self.shuffle(vector, vector, range(start, start + count))
+
+    def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
+        """Return the chosen lanes of two vectors, counted through."""
+        chosen = ", ".join(f"i32 {lane}" for lane in lanes)
+        text = f"shufflevector {a}, {b}, <{len(lanes)} x i32> <{chosen}>"
+        return self.op(text, a.kind, len(lanes))
 
     # -- memory --------------------------------------------------------------------------------
 

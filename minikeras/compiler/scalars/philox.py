@@ -59,12 +59,9 @@ def _block(code: Code, key: tuple[Value, Value], number: Value) -> Value:
 def _joined(code: Code, parts: list[Value]) -> Value:
     """Put vectors of equal length side by side; their number is a power of two."""
     while len(parts) > 1:
-        lanes = 2 * parts[0].lanes
-        order = ", ".join(f"i32 {i}" for i in range(lanes))
-        parts = [
-            code.op(f"shufflevector {a}, {b}, <{lanes} x i32> <{order}>", a.kind, lanes)
-            for a, b in zip(parts[::2], parts[1::2], strict=True)
-        ]
+        order = range(2 * parts[0].lanes)
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        parts = [code.shuffle(a, b, order) for a, b in pairs]
     return parts[0]
 
 
