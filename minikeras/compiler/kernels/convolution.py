@@ -21,10 +21,8 @@ from minikeras.compiler.kernels.convolution_block import (
     Columns,
     Shape,
     Sums,
-    first_lanes,
     lanes_across,
     lanes_of,
-    loop,
 )
 from minikeras.compiler.kernels.convolution_pool import Best
 from minikeras.compiler.kernels.convolution_weights import Packing, pack
@@ -207,25 +205,25 @@ class _Rows:
         for count, begin, filters in ((blocks, 0, width), (1, blocks * width, rest)):
             if not count or not filters:
                 continue
-            with loop(code, 0, shape.groups) as group, loop(code, 0, count) as block:
+            with code.loop(0, shape.groups) as group, code.loop(0, count) as block:
                 column = code.add(code.mul(group, shape.outputs), begin)
                 column = code.add(column, code.mul(block, width))
                 vectors, odd = -(-filters // shape.lanes), filters % shape.lanes
-                mask = first_lanes(odd, shape.lanes) if odd else None
+                mask = code.first_lanes(odd, shape.lanes) if odd else None
                 channel = column if shape.depthwise else code.mul(group, shape.inputs)
                 weights, pitch = column, shape.filters
                 if packed:
                     weights, pitch = code.mul(column, shape.taps * shape.inputs), filters
                 yield Columns(channel, column, weights, pitch, vectors, mask)
 
-    def _row(self, unit: Value, columns: Columns) -> None:
+    def _row(self, unit: Index, columns: Columns) -> None:
         """Write all blocks of one row of the result."""
         code, (depth, height, _) = self.code, self.lengths
         plane, y = code.div(unit, height), code.rem(unit, height)
         image, z = code.div(plane, depth), 0 if depth == 1 else code.rem(plane, depth)
         for phase in self.phases:
             for block in phase.blocks:
-                with loop(code, 0, block.repeats) as i:
+                with code.loop(0, block.repeats) as i:
                     first = code.add(code.mul(i, block.size), block.first)
                     if self.pooled:
                         self._pool(unit, (image, z, y, first), columns, phase, block)
@@ -234,7 +232,7 @@ class _Rows:
 
     def _pool(
         self,
-        unit: Value,
+        unit: Index,
         place: tuple[Index, Index, Index, Index],
         columns: Columns,
         phase: Phase,
@@ -244,7 +242,7 @@ class _Rows:
         code, (depth, height, width) = self.code, self.pools
         image, z, y, first = place
         best = Best(code, self.shape, columns, block.size // width, self.pools)
-        with loop(code, 0, depth) as i, loop(code, 0, height) as j:
+        with code.loop(0, depth) as i, code.loop(0, height) as j:
             there = code.add(code.mul(z, depth), i), code.add(code.mul(y, height), j)
             best.take(self._block((image, *there, first), columns, phase, block), i, j)
         row = code.add(code.mul(unit, self.lengths[2]), code.div(first, width))

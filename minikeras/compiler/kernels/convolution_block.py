@@ -1,7 +1,5 @@
 """Write the sums of one block: a few pixels by a few vectors of channels, in registers."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from minikeras.compiler.kernels.axes import Axis, Block, Meeting, Phase, Run, bounds, sizes
@@ -167,7 +165,7 @@ class Sums:
         code, shape, phase = self.code, self.shape, self.phase
         pixel = code.add(code.mul(first, phase.advance), phase.at)
         z, y = outer
-        with loop(code, z.first, z.stop) as i, loop(code, y.first, y.stop) as j:
+        with code.loop(z.first, z.stop) as i, code.loop(y.first, y.stop) as j:
             at: Index = image  # the source's place, and the kernel's
             tap: Index = 0
             for axis, met, q in zip(shape.axes, outer, (i, j), strict=False):
@@ -198,7 +196,7 @@ class Sums:
             for tap in range(run.first, run.stop):
                 self._taps(source, weights, tap, 1, pixels)
         else:
-            with loop(self.code, run.first, run.stop) as q:
+            with self.code.loop(run.first, run.stop) as q:
                 self._taps(source, weights, q, 1, pixels)
 
     def _taps(self, source: Value, weights: Value, q: Index, count: int, pixels: range) -> None:
@@ -214,7 +212,7 @@ class Sums:
         step = 1 if tight else _divisor(total, max(1, AT_ONCE // each))
         step = total if total * each <= UNROLLED else step
         pointers = code.cell("ptr", value=source), code.cell("ptr", value=weights)
-        with loop(code, 0, total, step):
+        with code.loop(0, total, step):
             source, weights = (cell.get() for cell in pointers)
             if step < total:
                 pointers[0].set(code.at(source, step * self.beside, shape.kind))
@@ -254,22 +252,6 @@ class Sums:
         ]
 
 
-def first_lanes(count: int, lanes: int) -> Value:
-    """Return a mask that holds in the first `count` lanes."""
-    text = ", ".join(f"i1 {str(i < count).lower()}" for i in range(lanes))
-    return Value(f"<{text}>", "bool", lanes)
-
-
 def _divisor(number: int, most: int) -> int:
     """Return the largest divisor that is at most `most`."""
     return max(i for i in range(1, most + 1) if number % i == 0)
-
-
-@contextlib.contextmanager
-def loop(code: Code, start: Index, stop: Index, step: int = 1) -> Iterator[Index]:
-    """Write a loop, or what is inside once where it is known to run once."""
-    if isinstance(start, int) and isinstance(stop, int) and 0 < stop - start <= step:
-        yield start
-    else:
-        with code.loop(start, stop, step) as index:
-            yield index

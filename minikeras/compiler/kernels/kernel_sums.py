@@ -44,11 +44,11 @@ class Writer:
                 start = most(code, code.sub(code.begin, before), 0)
                 share = start, code.least(code.sub(code.end, before), tiles)
             self._out = code.at(out, code.mul(part, sweep.numbers), self._kind)
-            with _loop(code, *share) as number:
+            with code.loop(*share) as number:
                 self._clear(self._places.place(number))
             image = code.mul(part, length)
             bands = self._bands(image, code.least(code.add(image, length), batch))
-            with bands as band, _loop(code, *share) as number:
+            with bands as band, code.loop(*share) as number:
                 self._add_band(self._places.place(number), band)
         return code.finish()
 
@@ -59,8 +59,8 @@ class Writer:
         depth, height, _ = self._sweep.outputs
         with (
             code.loop(image, stop, images) as n,
-            _loop(code, 0, depth, planes) as d,
-            _loop(code, 0, height, rows) as h,
+            code.loop(0, depth, planes) as d,
+            code.loop(0, height, rows) as h,
         ):
             count = 1 if images == 1 else code.least(code.sub(stop, n), images)
             last_plane, last_row = code.add(d, planes), code.add(h, rows)
@@ -77,7 +77,7 @@ class Writer:
         zero = code.constant(0, self._kind, tile.lanes)
         for sums in place.sums:
             pointer = code.at(self._out, sums, self._kind)
-            with _loop(code, place.skip, tile.channels) as channel:
+            with code.loop(place.skip, tile.channels) as channel:
                 start = code.mul(channel, self._sweep.columns)
                 for vector, mask in enumerate(place.masks):
                     code.store(zero, pointer, code.add(start, vector * tile.lanes), mask)
@@ -90,9 +90,9 @@ class Writer:
         first = most(code, band.planes[0], planes[0]), most(code, band.rows[0], rows[0])
         stop = code.least(band.planes[1], planes[1]), code.least(band.rows[1], rows[1])
         with (
-            _loop(code, 0, band.images) as i,
-            _loop(code, first[0], stop[0]) as d,
-            _loop(code, first[1], stop[1]) as h,
+            code.loop(0, band.images) as i,
+            code.loop(first[0], stop[0]) as d,
+            code.loop(first[1], stop[1]) as h,
         ):
             n = code.add(band.image, i)
             x = code.add(code.mul(n, sweep.size[0] * self._places.across[0]), place.x)
@@ -228,16 +228,6 @@ def _opaque(code: Code, pointer: Value) -> Value:
     Its loop strength reduction takes up to half the time to compile, and made addresses worse.
     """
     return code.op(f'call ptr asm "", "=r,0"({pointer})', "ptr")
-
-
-@contextlib.contextmanager
-def _loop(code: Code, start: Index, stop: Index, step: int = 1) -> Iterator[Index]:
-    """Run for i from `start` up to below `stop`, without a loop where it is known to run once."""
-    if isinstance(start, int) and isinstance(stop, int) and 0 < stop - start <= step:
-        yield start
-        return
-    with code.loop(start, stop, step) as index:
-        yield index
 
 
 def _when(code: Code, condition: Value | None) -> contextlib.AbstractContextManager[None]:

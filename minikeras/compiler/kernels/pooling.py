@@ -56,7 +56,7 @@ def _read_windows(
     for row, image, *places in each_row(code, outputs):
         outer = [reach_of(code, job, axis, place) for axis, place in enumerate(places)]
 
-        def column(place: Index, inner: bool, row: Value = row, image: Index = image) -> None:
+        def column(place: Index, inner: bool, row: Index = row, image: Index = image) -> None:
             reaches = [*outer, reach_of(code, job, 2, place, inner)]  # noqa: B023 - called here
             first = flat(code, window.size, image, *(reach.start for reach in reaches))
             pixel = code.add(code.mul(row, outputs[2]), place)
@@ -342,7 +342,7 @@ def _owner(code: Code, job: Job, axis: int, place: Index) -> tuple[Index, Index,
     return code.least(owner, window.outputs[axis] - 1), tap, covered
 
 
-def _apart(give: Give, row: Value, image: Index, places: Sequence[Index]) -> None:
+def _apart(give: Give, row: Index, image: Index, places: Sequence[Index]) -> None:
     """Write a row of an image in which each pixel belongs to one window, or to none."""
     code, job = give.code, give.job
     window, width = job.window, job.window.size[2]
@@ -387,7 +387,7 @@ def _apart(give: Give, row: Value, image: Index, places: Sequence[Index]) -> Non
     split_loop(code, first, max(first, stop), last + 1, column)
 
 
-def _overlapping(give: Give, row: Value, image: Index, places: Sequence[Index]) -> None:
+def _overlapping(give: Give, row: Index, image: Index, places: Sequence[Index]) -> None:
     """Write a row of an image in which a pixel may belong to several windows."""
     code, job = give.code, give.job
     with code.loop(0, job.window.size[2]) as column:

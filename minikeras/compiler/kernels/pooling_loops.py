@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minikeras.compiler.native import machine
-from minikeras.compiler.native.emit import Code, Index, Value, literal, product, size_of
+from minikeras.compiler.native.emit import Code, Index, Value, product, size_of
 from minikeras.compiler.native.program import Kernel, Step
 from minikeras.ops.windows import Window
 
@@ -116,7 +116,8 @@ def split_loop(
         with code.loop(0, around) as number:
             later = code.add(number, stop - first)
             early = code.compare("lt", number, first)
-            body(code.select(early, number, later) if first else later, False)
+            known = code.index(number), code.index(later)
+            body(code.select(early, *known) if first else later, False)
 
 
 Vector = tuple[Index, int, Value | None]
@@ -135,8 +136,7 @@ def each_group(code: Code, job: Job, body: Callable[[list[Vector]], None], most:
     rest = job.channels - whole * lanes
     if rest:
         lanes = 1 << (rest - 1).bit_length()
-        held = ", ".join(f"i1 {literal(i < rest, 'bool')}" for i in range(lanes))
-        mask = None if rest == lanes else Value(f"<{held}>", "bool", lanes)
+        mask = None if rest == lanes else code.first_lanes(rest, lanes)
         last.append((job.channels - rest, lanes, mask))
     for i in range(0, len(last), most):
         body(last[i : i + most])
@@ -177,7 +177,7 @@ def each_position(
     descend(0, 0, 0, 1)
 
 
-def each_row(code: Code, lengths: Sequence[int]) -> Iterator[tuple[Value, Index, Index, Index]]:
+def each_row(code: Code, lengths: Sequence[int]) -> Iterator[tuple[Index, Index, Index, Index]]:
     """Loop over units: yield the row's number, its image, and its place on two axes."""
     depth, height, _ = lengths
     with code.loop(code.begin, code.end) as row:

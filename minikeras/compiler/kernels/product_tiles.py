@@ -62,7 +62,7 @@ class _Writer:
         return code.finish()
 
     @contextlib.contextmanager
-    def _parts(self, each: Index, begin: Value, end: Value) -> Iterator[tuple[Value, Value, Value]]:
+    def _parts(self, each: Index, begin: Value, end: Value) -> Iterator[tuple[Index, Value, Value]]:
         """Go over the pieces of `each` units that units from `begin` to `end` touch.
 
         Returns the number of the piece, and the first unit in it and the one after the last.

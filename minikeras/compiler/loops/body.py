@@ -347,11 +347,8 @@ def over_vectors(
         left = code.rem(code.sub(stop, start), lanes)
         whole = code.sub(stop, left)
     if count >= lanes:
-        if isinstance(start, int) and isinstance(whole, int) and whole - start == lanes:
-            write(start, lanes, None)
-        else:
-            with code.loop(start, whole, lanes) as i:
-                write(i, lanes, None)
+        with code.loop(start, whole, lanes) as i:
+            write(i, lanes, None)
     if count % lanes:
         left = code.sub(stop, whole)
         if isinstance(left, int):

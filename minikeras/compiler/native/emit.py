@@ -159,8 +159,14 @@ class Code:
     # -- control -------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def loop(self, start: Index, stop: Index, step: Index = 1) -> Iterator[Value]:
-        """Run what is written in the block for i from `start` up to below `stop`."""
+    def loop(self, start: Index, stop: Index, step: int = 1) -> Iterator[Index]:
+        """Run what is written in the block for i from `start` up to below `stop`.
+
+        There is no loop where it is known to run once.
+        """
+        if isinstance(start, int) and isinstance(stop, int) and 0 < stop - start <= step:
+            yield start
+            return
         index = Value("%" + self.fresh("i"), "int64")
         head, body, end = self.fresh("head"), self.fresh("body"), self.fresh("end")
         before, at, following = self._block, len(self.lines) + 2, "%" + self.fresh("next")
@@ -171,7 +177,7 @@ class Code:
         self.line(f"br i1 {inside.name}, label %{body}, label %{end}")
         self.label(body)
         yield index
-        self.line(f"{following} = add i64 {index.name}, {_name(step)}")
+        self.line(f"{following} = add i64 {index.name}, {step}")
         self.lines[at] = (
             f"  {index.name} = phi i64 [ {_name(start)}, %{before} ], "
             f"[ {following}, %{self._block} ]"
