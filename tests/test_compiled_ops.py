@@ -284,3 +284,13 @@ def test_an_embedding_model_fits_as_it_does_eagerly():
         model.compile("adam", "binary_crossentropy", run_eagerly=eagerly)
         losses.append(model.fit(ids, labels, epochs=2, batch_size=8, verbose=0).history["loss"])
     np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+def test_totals_of_so_many_numbers_that_threads_share_them(crossed):
+    def totals(x, y):
+        y = ops.transpose(y) if crossed else ops.reshape(y, (150, 130))
+        return ops.sum(x * y), ops.max(x + y), ops.any(x > y)
+
+    both = agree(totals, [numbers(150, 130), numbers(130, 150)])
+    assert not both.in_numpy

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import minikeras as keras
-from minikeras import tf
+from minikeras import ops, tf
 from minikeras.compiler.native import llvm
 from minikeras.compiler.tracing import concrete, function, signature
 from minikeras.core.context import overridden, state
@@ -331,6 +331,17 @@ def test_graphs_are_shown_simplified_if_anything_changed():
     text = keras.function(lambda x: x**2).graph(X)
     assert text.index("power") < text.index("simplified:") < text.index("square")
     assert "simplified" not in keras.function(lambda x: x * 3.0).graph(X)
+
+
+def test_plans_tell_what_is_checked_repeated_and_left_to_numpy():
+    @keras.function
+    def f(x, n, i):
+        turned = ops.while_loop(lambda k, y: k < n, lambda k, y: (k + 1, y * 2.0), (n * 0, x))[1]
+        return ops.one_hot(i, 3), ops.take(x, i), ops.sort(turned)
+
+    text = f.explain(X, tf.constant(3), tf.constant([1]))
+    for line in ("jumps end here", "jump if", "stop here if", "NumPy: sort", "calls of NumPy"):
+        assert line in text
 
 
 def test_pieces():

@@ -82,8 +82,7 @@ class Single:
             found = self._counted(key, found + 1, arrays, params)
         if found is None:
             return None
-        results = found(arrays)
-        return results if self._op.multiple else results[0]
+        return found(arrays)[0]
 
     def _counted(self, key: Any, count: int, arrays: Sequence[Array], params: Any) -> Any:
         """Take note of a call, and return native code if it is time."""

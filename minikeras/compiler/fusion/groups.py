@@ -113,10 +113,6 @@ class Group:
         """The first node; the only one of a group that is no loop."""
         return self.nodes[min(self.nodes)]
 
-    def __repr__(self) -> str:
-        names = [self.nodes[i].op.name for i in sorted(self.nodes)]
-        return f"<Group {' '.join(names)} over {self.space}>"
-
     @property
     def members(self) -> list[Node]:
         """All nodes in order, those of the epilogue and the pooling included."""

@@ -228,8 +228,8 @@ def combine_rows(rows: Rows, kind: str, how: str = "add") -> list[Step] | None:
         return None
     dtype = np.dtype(kind)
     start = _START[how](np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype))
-    shape = [rows.outer * product(rows.lengths) * rows.inner]
-    begun = fill(shape, [1], dtype.itemsize, 0, _bits(start, dtype))
+    count = rows.outer * product(rows.lengths) * rows.inner
+    begun = fill(count, dtype.itemsize, 0, _bits(start, dtype))
     return [*begun, _updates(rows, kind, how, ("in0", "in1"))]
 
 
@@ -314,5 +314,5 @@ def add_along(
             with code.loop(0, table.inner) as column:
                 update(unit, number, column)
     units = rows.inner if rows.outer == 1 else rows.outer
-    zeros = fill([product(shape)], [1], size_of(kind))
+    zeros = fill(product(shape), size_of(kind))
     return [*zeros, table.step("add_along", size_of(kind), units)]

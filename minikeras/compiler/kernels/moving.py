@@ -289,35 +289,20 @@ def _by_tiles(name: str, axes: Sequence[Axis], starts: tuple[int, int], size: in
 # ---- one number ----------------------------------------------------------------------------------
 
 
-def fill(
-    shape: Sequence[int], strides: Sequence[int], size: int, offset: int = 0, bits: int = 0
-) -> list[Step]:
-    """Put one number, zero or that of the given bits, into some places of `out`."""
-    if not product(shape):
+def fill(count: int, size: int, offset: int = 0, bits: int = 0) -> list[Step]:
+    """Put one number, zero or that of the given bits, `count` times into `out`."""
+    if not count:
         return []
-    axes, _, start = _canonical(shape, (0,) * len(shape), strides)
-    if axes[-1].target != 1:
-        axes.append(Axis(1, 0, 1))
     code = Code(1)
     target = code.at(code.operand(0), code.parameter(0), _kind(size))
+    length, put = code.parameter(1), code.convert(code.parameter(2), _kind(size))
     chunk = _CHUNK // size
-    chunks = -(-axes[-1].length // chunk)
-    length, many = code.parameter(1), code.parameter(2)
-    put = code.convert(code.parameter(3), _kind(size))
     with code.loop(code.begin, code.end) as unit:
-        first = code.mul(code.rem(unit, many), chunk)
-        rest, place = code.div(unit, many), code.at(target, first, _kind(size))
-        for number in reversed(range(len(axes) - 1)):
-            across, stride = (code.parameter(4 + 2 * number + i) for i in range(2))
-            at = code.mul(code.rem(rest, across), stride)
-            place, rest = code.at(place, at, _kind(size)), code.div(rest, across)
+        first = code.mul(unit, chunk)
+        place = code.at(target, first, _kind(size))
         write_row(code, size, place, code.least(chunk, code.sub(length, first)), _same(code, put))
-    outer = [number for axis in axes[:-1] for number in (axis.length, axis.target)]
-    count = product([axis.length for axis in axes])
-    units = count // axes[-1].length * chunks
-    grain = max(1, min(units, 4096 * units // (count * size)))
-    parameters = (offset + start, axes[-1].length, chunks, bits, *outer)
-    kernel = Kernel("fill", code.finish(), units, grain, parameters, 0, count * size)
+    parameters = (offset, count, bits)
+    kernel = Kernel("fill", code.finish(), -(-count // chunk), 1, parameters, 0, count * size)
     return [Step(kernel, ("out",))]
 
 
@@ -337,13 +322,13 @@ def place_slice(shape: Sequence[int], key: Sequence[Any], size: int) -> list[Ste
     fake = np.lib.stride_tricks.as_strided(np.empty((), np.int8), shape, natural(shape))
     part = fake[tuple(key) if Ellipsis in key else (*key, ...)]  # never a scalar
     if not part.size:
-        return fill(shape, natural(shape), size)
+        return fill(product(shape), size)
     margins = _margins(shape, key)
     if margins is not None:
         return pad(margins, size)
     start = part.__array_interface__["data"][0] - fake.__array_interface__["data"][0]
     copies = strided_copy(part.shape, natural(part.shape), part.strides, size, 0, start, "place")
-    return [*fill(shape, natural(shape), size), *copies]
+    return [*fill(product(shape), size), *copies]
 
 
 def _margins(shape: Sequence[int], key: Sequence[Any]) -> list[Margin] | None:
@@ -374,9 +359,9 @@ def pad(margins: Sequence[Margin], size: int) -> list[Step]:
         return [_padded_rows(merged, size)]
     before, length, after = merged[0] if merged else Margin(0, 1, 0)
     return [
-        *fill([before], [1], size),
+        *fill(before, size),
         *strided_copy([length], [1], [1], size, 0, before, "pad"),
-        *fill([after], [1], size, before + length),
+        *fill(after, size, before + length),
     ]
 
 

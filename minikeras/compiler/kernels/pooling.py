@@ -306,11 +306,7 @@ class Give:
         zero = code.constant(0, job.kind, spot.lanes)
         if self.shares is not None:
             value = code.mul(value, code.splat(self.shares.of(spot.places), spot.lanes))
-            return lambda position: (
-                value
-                if isinstance(position, int)
-                else code.select(code.compare("ge", position, 0), value, zero)
-            )
+            return lambda position: code.select(code.compare("ge", position, 0), value, zero)
         chosen = _load_index(code, job, self.pointers[1], at, spot)
         return lambda position: code.select(
             code.compare("eq", chosen, _position(code, job, position, spot.lanes)), value, zero

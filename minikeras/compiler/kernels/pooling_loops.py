@@ -51,8 +51,6 @@ class Job(NamedTuple):
 
 def job(window: Window, channels: int, kind: str, **options: Any) -> Job | None:
     """Describe a pooling; None if it has no kernel: float16, or windows beyond the image."""
-    if kind == "bool" and not options:
-        kind = "uint8"
     axes = zip(window.size, window.kernel, window.strides, window.padding, window.outputs)  # noqa: B905
     inside = all(low < k and (m - 1) * s - low < n for n, k, s, (low, _), m in axes)
     if kind not in _KINDS or not inside or not channels or max(window.dilation) > 1:

@@ -60,16 +60,14 @@ class Body:
         group: the loop group.
         views: where tensors lie.
         stored: the tensors whose values others need.
-        first: the number of the first operand that is free.
     """
 
-    def __init__(self, group: Group, views: Views, stored: Sequence[Any], first: int = 0) -> None:
+    def __init__(self, group: Group, views: Views, stored: Sequence[Any]) -> None:
         self.group, self.views = group, views
         self.nodes = [group.nodes[i] for i in sorted(group.nodes)]
         self.maker = {node.outputs[0].key: node for node in self.nodes}
         self.stored = [t for t in stored if t.key in self.maker]
         self.operands: list[Any] = []
-        self._first = first
         self.pointers: dict[int, Value] = {}
         self.code: Code = None  # type: ignore[assignment]
         rows = () if group.split is None else group.space[: group.split]
@@ -96,9 +94,9 @@ class Body:
         """Return the number of the operand that a tensor is."""
         for i, known in enumerate(self.operands):
             if known.key == tensor.key:
-                return self._first + i
+                return i
         self.operands.append(tensor)
-        return self._first + len(self.operands) - 1
+        return len(self.operands) - 1
 
     # -- geometry ------------------------------------------------------------------------------
 
@@ -146,7 +144,7 @@ class Body:
         """Load the pointers of all operands, at the kernel's entry."""
         self.code = code
         for i, tensor in enumerate(self.operands):
-            self.pointers[tensor.key] = code.operand(self._first + i)
+            self.pointers[tensor.key] = code.operand(i)
 
     def access(self, view: View, node: Node, layout: "Layout") -> Access:
         """Return how a node of the group reads a view."""
@@ -166,7 +164,7 @@ class Body:
 
     def _loaded(self, access: Access, spot: Spot, lanes: int) -> Value:
         code = self.code
-        pointer = self.pointers[self.operands[access.operand - self._first].key]
+        pointer = self.pointers[self.operands[access.operand].key]
         base = place(code, access.offset, spot.at, access.outer[: len(spot.at)])
         if lanes == 1 or access.inner == 0:
             index = code.add(base, code.mul(spot.column, access.inner)) if lanes == 1 else base
@@ -192,9 +190,6 @@ class Body:
 
     def compute(self, node: Node, spot: Spot, layout: "Layout") -> Value:
         """Return the result of a node that is no reduction."""
-        key = node.outputs[0].key
-        if key in spot.values:
-            return spot.values[key]
         kind = kind_of(node.outputs[0])
         if node.op.name in INDEXED:
             result = self._indexed(node, spot, layout, kind)
@@ -203,7 +198,7 @@ class Body:
             lanes = max(value.lanes for value in values)
             values = [self.code.splat(value, lanes) for value in values]
             result = LOWERINGS[node.op.name](self.code, *values, kind=kind, **node.params)
-        spot.values[key] = result
+        spot.values[node.outputs[0].key] = result
         return result
 
     def _indexed(self, node: Node, spot: Spot, layout: "Layout", kind: str) -> Value:

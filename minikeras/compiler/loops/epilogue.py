@@ -5,10 +5,7 @@ from typing import Any
 
 from minikeras.compiler.fusion.groups import Group
 from minikeras.compiler.fusion.views import Views
-from minikeras.compiler.loops.body import (
-    Body,
-    Spot,
-)
+from minikeras.compiler.loops.body import Body, Spot
 from minikeras.compiler.loops.geometry import coordinates
 from minikeras.compiler.native.emit import Code, Index, Value
 
@@ -25,8 +22,7 @@ class Epilogue:
     def __init__(self, group: Group, views: Views, result: Any, stored: Sequence[Any]) -> None:
         body = self.body = Body(group, views, stored)
         self.result = result
-        shape = tuple(result.plain_shape)
-        self.columns = shape[-1] if shape else 1
+        self.columns = result.plain_shape[-1]
         body.operands = [t for t in body.operands if t.key != result.key]
         self.stores_result = any(t.key == result.key for t in stored)
         if self.stores_result:

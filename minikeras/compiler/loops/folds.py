@@ -5,10 +5,7 @@ from typing import Any
 import numpy as np
 
 from minikeras.compiler.fusion.groups import REDUCTIONS
-from minikeras.compiler.loops.body import (
-    Spot,
-    kind_of,
-)
+from minikeras.compiler.loops.body import Spot, kind_of
 from minikeras.compiler.native.emit import Cell, Code, Value
 from minikeras.compiler.scalars.table import LOWERINGS
 from minikeras.core.basic import numpy_dtype
@@ -46,11 +43,9 @@ def combined(code: Code, node: Node, a: Value, b: Value) -> Value:
 def as_result(code: Code, node: Node, value: Value) -> Value:
     """Return an element in the dtype of the result."""
     kind = kind_of(node.outputs[0])
-    return (
-        value
-        if value.kind == kind
-        else LOWERINGS["cast"](code, value, kind=kind, dtype=np.dtype(kind))
-    )
+    if value.kind == kind:
+        return value
+    return LOWERINGS["cast"](code, value, kind=kind, dtype=np.dtype(kind))
 
 
 def accumulate(code: Code, node: Node, cell: Cell, value: Value, spot: Spot) -> None:

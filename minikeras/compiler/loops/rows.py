@@ -56,9 +56,8 @@ class _Rows:
         known: dict[int, dict[int, Value]] = {}
         self._narrow(row, 0)
         for sweep in range(self.sweeps):
-            lanes = 1 if layout.columns == 1 else self.lanes
             mine = [node for node in self.folds if self._sweep_of(node) == sweep]
-            cells = [(node, accumulator(body.code, node, lanes)) for node in mine]
+            cells = [(node, accumulator(body.code, node, self.lanes)) for node in mine]
             if self.in_registers:
                 self._sweep_in_registers(row, sweep, cells, known)
             else:
@@ -95,9 +94,8 @@ class _Rows:
         cells: list[tuple[Node, Cell]],
         known: dict[int, dict[int, Value]],
     ) -> None:
-        columns = self.layout.columns
-        lanes = 1 if columns == 1 else self.lanes
-        for column in range(0, columns, self.lanes):
+        columns, lanes = self.layout.columns, self.lanes
+        for column in range(0, columns, lanes):
             left = columns - column
             mask = None if left >= lanes else self.body.code.first_lanes(left, lanes)
             spot = self._spot(row, 0, column, lanes, mask)

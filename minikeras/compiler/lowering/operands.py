@@ -52,7 +52,7 @@ def copied(
 
 
 def bound(
-    steps: Sequence[Any] | None, roles: Roles, epilogue: Epilogue | None = None
+    steps: Sequence[Step] | None, roles: Roles, epilogue: Epilogue | None = None
 ) -> list[Step] | None:
     """Put tensors and scratch in the places of the names in a kernel's operands."""
     if steps is None:
@@ -62,10 +62,8 @@ def bound(
         if not epilogue.stores_result:  # nothing is written there
             roles["out"] = epilogue.body.operands[0]
     for step in steps:
-        own = getattr(step, "scratch", 0)
-        for i, bytes in enumerate(own if isinstance(own, tuple) else (own,)):
-            if bytes:
-                roles[f"scratch{i}"] = Scratch(bytes)
+        if step.scratch:
+            roles["scratch0"] = Scratch(step.scratch)
     found = [Step(step.kernel, [roles[name] for name in step.operands]) for step in steps]
     if epilogue is not None and "+" not in found[-1].kernel.name:
         kernel = found[-1].kernel

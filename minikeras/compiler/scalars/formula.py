@@ -27,10 +27,9 @@ class Number:
         """The name of the dtype."""
         return self.value.kind
 
-    def constant(self, value: Any, kind: str | None = None) -> "Number":
+    def constant(self, value: Any) -> "Number":
         """Return a number known now, as many lanes of it as this has."""
-        found = self.code.constant(value, kind or self.kind, self.value.lanes)
-        return Number(self.code, found)
+        return Number(self.code, self.code.constant(value, self.kind, self.value.lanes))
 
     def adopt(self, other: Operand) -> "Number":
         """Return an operand as a number of this kind."""

@@ -18,8 +18,6 @@ def listed(graph: Any) -> str:
     values = [_name(names, y) for y in graph.outputs]
     if graph.structure is not None:
         lines.append(f"  return {_filled(graph.structure, values)}")
-    elif graph.results:
-        lines.append(f"  return {', '.join(values[: graph.results])}")
     for variable, value in zip(graph.assigned, values[graph.results :], strict=True):
         lines.append(f"  {variable.path} <- {value}")
     return "\n".join(lines)
