@@ -64,6 +64,16 @@ def _symbolic(spec: Any) -> SymbolicTensor:
     return SymbolicTensor(tuple(spec.shape), np.dtype(spec.dtype.name))
 
 
+def remade(node: Node, inputs: Sequence[Any]) -> Node:
+    """Return a node that does the same to other inputs, of the same shapes and dtypes."""
+    outputs = [SymbolicTensor(y._shape, y._dtype, name=y.name) for y in node.outputs]
+    new = Node(node.op, inputs, node.params, outputs)
+    new.source = node.source
+    for output in outputs:
+        output.node = new
+    return new
+
+
 def collect(outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Node]:
     """Return the nodes needed to compute `outputs` from `inputs`, each after those it needs.
 

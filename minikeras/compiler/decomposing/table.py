@@ -16,9 +16,9 @@ from minikeras.compiler.decomposing.reducing import over
 from minikeras.core.basic import astype, numpy_dtype, reshape
 from minikeras.core.context import overridden
 from minikeras.core.dispatch import Node
-from minikeras.core.graph import collect
+from minikeras.core.graph import collect, remade
 from minikeras.core.spec import reduced
-from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor
+from minikeras.core.tensor import EagerTensor, Tensor
 from minikeras.ops.elementwise import (
     divide,
     equal,
@@ -221,17 +221,8 @@ def decompose(
             if results is None:
                 if all(a is x for a, x in zip(arguments, node.inputs, strict=True)):
                     continue
-                results = _again(node, arguments)
+                results = remade(node, arguments).outputs
             for before, after in zip(node.outputs, results, strict=True):
                 new[before.key] = after
     found = [new.get(x.key, x) for x in outputs]
     return collect([*found, *doubts], inputs), found, doubts
-
-
-def _again(node: Node, arguments: list[Any]) -> list[SymbolicTensor]:
-    """Return the results of a copy of `node` with other inputs."""
-    results = [SymbolicTensor(x._shape, x._dtype) for x in node.outputs]
-    copy = Node(node.op, arguments, node.params, results)
-    for result in results:
-        result.node = copy
-    return results

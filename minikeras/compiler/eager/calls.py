@@ -8,10 +8,10 @@ what gradients need, and backward.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minikeras.compiler.eager.halves import Halves, Recorded
+from minikeras.compiler.eager.halves import Halves, Pull
 from minikeras.compiler.native import llvm
 from minikeras.compiler.planning.build import Native
-from minikeras.compiler.tracing.concrete import Concrete
+from minikeras.compiler.tracing.concrete import Concrete, Recorded
 from minikeras.compiler.tracing.function import Function, functions_run_eagerly
 from minikeras.compiler.tracing.graph import Graph
 from minikeras.compiler.tracing.trace import trace
@@ -102,7 +102,7 @@ class _Call:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._op = Recorded(graph, list)
+        self._op = Recorded(graph.name, Pull(graph))
         self._halves: dict[tuple[int, ...], Halves | None] = {}
         self.run: Callable[..., Any] = self._first
 

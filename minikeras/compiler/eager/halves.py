@@ -4,16 +4,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minikeras.compiler.planning.build import build
-from minikeras.compiler.tracing.concrete import Again, _Pullback
+from minikeras.compiler.tracing.concrete import Pullback, floating
 from minikeras.compiler.tracing.function import Function
-from minikeras.compiler.tracing.graph import Graph, replayed, substituted
+from minikeras.compiler.tracing.graph import Graph, closed, replayed
 from minikeras.compiler.tracing.trace import trace
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.context import state
-from minikeras.core.dispatch import Node, Primitive
+from minikeras.core.dispatch import Node
 from minikeras.core.spec import TensorSpec
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import Array, EagerTensor, IndexedSlices, SymbolicTensor
@@ -49,7 +47,8 @@ class Halves:
         self._kept = [(x.key in numbers, {**numbers, **places}[x.key]) for x in needed]
         """For each residual whether it is an input, and its number there or among the results."""
         self.forward = build(Graph(graph.name, inputs, [*outputs, *made]))
-        self.backward = build(_renamed(f"gradient_of_{graph.name}", needed, factors, grads))
+        name = f"gradient_of_{graph.name}"
+        self.backward = build(closed(name, [*needed, *factors], list(grads.values())))
         self.grads = list(grads)
         """The numbers of the inputs that have a gradient, in order."""
 
@@ -88,11 +87,6 @@ def _joint(
     return joint.inputs[:count], chosen, joint.inputs[count:], found
 
 
-def floating(tensors: Sequence[Any]) -> list[int]:
-    """Return the numbers of the tensors that have gradients."""
-    return [i for i, x in enumerate(tensors) if numpy_dtype(x).kind == "f"]
-
-
 def _after(nodes: Sequence[Node], factors: Sequence[Any]) -> set[int]:
     """Return the keys of all tensors that depend on the factors, and of these."""
     late = {x.key for x in factors}
@@ -128,33 +122,12 @@ def _bytes(tensor: Any) -> int:
     return int(math.prod(tensor.plain_shape) * numpy_dtype(tensor).itemsize)
 
 
-def _renamed(name: str, needed: Sequence[Any], factors: Sequence[Any], grads: Any) -> Graph:
-    """Return the backward half with inputs of its own, which no node has made."""
-    before = [*needed, *factors]
-    inputs = [SymbolicTensor(x.plain_shape, np.dtype(numpy_dtype(x))) for x in before]
-    known = {x.key: new for x, new in zip(before, inputs, strict=True)}
-    return substituted(Graph(name, before, list(grads.values())), inputs, known)
-
-
-class Recorded(Primitive):
-    """What a tape records of a call: one node, with the arrays that its gradients need."""
-
-    def __init__(self, graph: Graph, again: Again) -> None:
-        super().__init__(graph.name, _unused, _unused, variadic=True, multiple=True)
-        self.rules = [_Pull(graph, again)]
-        self._keeps = {0}
-
-
-def _unused(*_: Any, **__: Any) -> Any:
-    raise AssertionError("a recorded call is only ever differentiated")
-
-
-class _Pull:
+class Pull:
     """Compute gradients from what was kept; by a function that tapes see where some record."""
 
-    def __init__(self, graph: Graph, again: Again) -> None:
+    def __init__(self, graph: Graph) -> None:
         self._targets = floating(graph.outputs[: graph.results])
-        self._again = _Pullback(graph, again, Function)
+        self._again = Pullback(graph, list, Function)
 
     def __call__(self, node: Node, g: Sequence[Any], y: Any) -> list[Any]:
         """Return a gradient for each input, None where there is none or none is wanted."""

@@ -11,10 +11,9 @@ from minikeras.compiler.lowering.table import lower, takes_epilogue
 from minikeras.compiler.native.program import Flag
 from minikeras.compiler.planning.actions import Action, Call, Check
 from minikeras.compiler.planning.repeat import repeated
+from minikeras.compiler.tracing.interpret import Donated
 from minikeras.core.dispatch import Node
 from minikeras.core.tensor import EagerTensor, Tensor
-
-Donated = Sequence[tuple[int, int]]
 
 
 class NotNative(Exception):

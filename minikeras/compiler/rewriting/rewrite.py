@@ -10,7 +10,7 @@ from minikeras.compiler.rewriting.pattern import COMMUTATIVE, P, Row
 from minikeras.compiler.rewriting.rules import ROWS
 from minikeras.core.context import overridden, state
 from minikeras.core.dispatch import Node, Primitive, is_open
-from minikeras.core.graph import Slot
+from minikeras.core.graph import Slot, remade
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor
 
@@ -117,12 +117,7 @@ class _Pass:
                 break
         else:
             return node
-        outputs = [SymbolicTensor(out._shape, out._dtype, name=out.name) for out in node.outputs]
-        inputs = [place.get(tensor.key, tensor) for tensor in node.inputs]
-        new = Node(node.op, inputs, node.params, outputs)
-        new.source = node.source
-        for output in outputs:
-            output.node = new
+        new = remade(node, [place.get(tensor.key, tensor) for tensor in node.inputs])
         if id(node) in self.rules:
             self.rules[id(new)] = self.rules[id(node)]
         return new

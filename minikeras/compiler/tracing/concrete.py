@@ -39,7 +39,7 @@ class Concrete:
         owned = {number for number, _ in getattr(self.execute, "donated", pairs)}
         self._owned = [graph.arguments + i in owned for i in range(len(graph.variables))]
         self._lock = _lock_of(graph.assigned)
-        self._op = _Call(graph, again, compiled)
+        self._op = Recorded(graph.name, Pullback(graph, again, compiled))
         self.run: Run = (
             _assigning(graph, self.execute, self._owned, self._lock)
             if graph.assigned
@@ -251,12 +251,12 @@ def _apart(outputs: Sequence[Array], arguments: Sequence[Array]) -> list[Array]:
 # ---- gradients from outside ----------------------------------------------------------------------
 
 
-class _Call(Primitive):
-    """What a tape records of a call: all of it as one node, whose vjp is traced as well."""
+class Recorded(Primitive):
+    """What a tape records of a call: all of it as one node, whose rule is `pull`."""
 
-    def __init__(self, graph: Graph, again: Again, compiled: Callable[..., Any]) -> None:
-        super().__init__(graph.name, _unused, _unused, variadic=True, multiple=True)
-        self.rules = [_Pullback(graph, again, compiled)]
+    def __init__(self, name: str, pull: Callable[..., list[Any]]) -> None:
+        super().__init__(name, _unused, _unused, variadic=True, multiple=True)
+        self.rules = [pull]
         self._keeps = {0}
 
 
@@ -264,15 +264,14 @@ def _unused(*_: Any, **__: Any) -> Any:
     raise AssertionError("a recorded call is only ever differentiated")
 
 
-class _Pullback:
+class Pullback:
     """Compute the gradients of a call: run it again under a tape, as a function of its own."""
 
     def __init__(self, graph: Graph, again: Again, compiled: Callable[..., Any]) -> None:
         self._graph = graph
         self._again = again
-        self._inputs = [i for i, x in enumerate(graph.inputs) if numpy_dtype(x).kind == "f"]
-        results = graph.outputs[: graph.results]
-        self._results = [i for i, y in enumerate(results) if numpy_dtype(y).kind == "f"]
+        self._inputs = floating(graph.inputs)
+        self._results = floating(graph.outputs[: graph.results])
         self._compiled = compiled
         self._function: Any = None
 
@@ -303,6 +302,11 @@ class _Pullback:
         targets = [outputs[i] for i in self._results if i < len(outputs)]  # not those of effects
         factors = factors[: len(targets)]
         return tuple(tape.gradient(targets, sources, output_gradients=list(factors)))
+
+
+def floating(tensors: Sequence[Any]) -> list[int]:
+    """Return the numbers of the tensors that have gradients."""
+    return [i for i, x in enumerate(tensors) if numpy_dtype(x).kind == "f"]
 
 
 def all_eager(values: Sequence[Any]) -> bool:

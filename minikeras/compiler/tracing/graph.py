@@ -6,7 +6,7 @@ from typing import Any
 from minikeras import tree
 from minikeras.compiler.tracing.listing import listed
 from minikeras.core.dispatch import Node
-from minikeras.core.graph import Slot, collect, fill
+from minikeras.core.graph import Slot, collect, fill, remade
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor
 from minikeras.core.variable import Variable
 
@@ -90,21 +90,20 @@ class Graph:
 def packer(graph: Graph) -> Callable[[Sequence[Any]], Any]:
     """Return a quick function that makes of arrays what `graph.packed` makes of tensors."""
     structure = graph.structure
+    by_graph = lambda arrays: graph.packed(list(map(EagerTensor, arrays)))
     if graph.effects:
-        return lambda arrays: graph.packed(list(map(EagerTensor, arrays)))
+        return by_graph
     if isinstance(structure, Slot):
         return lambda arrays: EagerTensor(arrays[0])
     if type(structure) is tuple and structure and all(isinstance(s, Slot) for s in structure):
-        count = len(structure)
-        if [s.index for s in structure] == list(range(count)):
-            return lambda arrays: tuple(map(EagerTensor, arrays[:count]))
+        count = len(structure)  # slots are numbered in order
+        return lambda arrays: tuple(map(EagerTensor, arrays[:count]))
     if type(structure) is dict and all(isinstance(s, Slot) for s in structure.values()):
         places = [(name, slot.index) for name, slot in structure.items()]
         return lambda arrays: {name: EagerTensor(arrays[place]) for name, place in places}
     if not tree.is_nested(structure):
         return lambda _: structure
-
-    return lambda arrays: graph.packed(list(map(EagerTensor, arrays)))
+    return by_graph
 
 
 def replayed(graph: Graph, values: Sequence[Any], wanted: Sequence[Tensor]) -> list[Any]:
@@ -123,10 +122,13 @@ def substituted(graph: Graph, inputs: Sequence[SymbolicTensor], known: dict[int,
     """Return a copy of a graph whose nodes take other tensors, by the key of those before."""
     known = dict(known)
     for node in graph.nodes:
-        outputs = [SymbolicTensor(y._shape, y._dtype) for y in node.outputs]
-        new = Node(node.op, [known.get(x.key, x) for x in node.inputs], node.params, outputs)
-        new.source = node.source
-        for before, after in zip(node.outputs, outputs, strict=True):
-            after.node = new
-            known[before.key] = after
+        new = remade(node, [known.get(x.key, x) for x in node.inputs])
+        pairs = zip(node.outputs, new.outputs, strict=True)
+        known.update((before.key, after) for before, after in pairs)
     return Graph(graph.name, inputs, [known.get(y.key, y) for y in graph.outputs])
+
+
+def closed(name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
+    """Return a graph with inputs of its own for what it uses of a graph around."""
+    own = {x.key: SymbolicTensor(x._shape, x._dtype, name=x.name) for x in inputs}
+    return substituted(Graph(name, inputs, outputs), [own[x.key] for x in inputs], own)

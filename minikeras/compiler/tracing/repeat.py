@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minikeras import tree
-from minikeras.compiler.tracing.graph import Graph, replayed, substituted
+from minikeras.compiler.tracing.graph import Graph, closed, replayed
 from minikeras.compiler.tracing.interpret import Interpreter
 from minikeras.compiler.tracing.scope import SymbolicScope
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.dispatch import Primitive
 from minikeras.core.spec import Spec
 from minikeras.core.tensor import Array, SymbolicTensor, as_tensor, next_key
-from minikeras.core.variable import Variable
 
 Values = tuple[Any, ...]
 
@@ -106,7 +105,7 @@ def repeated(
         results = tree.map_structure(as_tensor, body(*symbols))
     _check_steady(symbols, results)
     changed = scope.changed()
-    carried = [*leaves, *(_symbol(scope, variable) for variable, _ in changed)]
+    carried = [*leaves, *(scope.before(variable) for variable, _ in changed)]
     after = [*tree.flatten(results), *(value for _, value in changed)]
     moved = {variable.key for variable, _ in changed}
     kept = [pair for key, pair in scope.reads.items() if key not in moved]
@@ -117,22 +116,13 @@ def repeated(
         *(variable.value for variable, _ in changed),
         *(variable.value for variable, _ in kept),
         *outside,
-        cond=_closed("cond", inputs, [test]),
-        body=_closed("body", inputs, after),
+        cond=closed("cond", inputs, [test]),
+        body=closed("body", inputs, after),
         **({} if turns is None else {"turns": turns}),
     )
     for (variable, _), value in zip(changed, outputs[len(leaves) :], strict=True):
         variable.assign(value)
     return tree.pack_sequence_as(values, outputs[: len(leaves)])  # type: ignore[no-any-return]
-
-
-def _symbol(scope: SymbolicScope, variable: Variable) -> SymbolicTensor:
-    """Return what stands for a Variable's value at the beginning of a turn."""
-    found = scope.reads.get(variable.key)
-    if found is not None:
-        return found[1]
-    array = variable.stored.array
-    return SymbolicTensor(array.shape, array.dtype, name=variable.path)
 
 
 def _free(tensors: Sequence[Any], known: set[int], start: int) -> list[SymbolicTensor]:
@@ -150,13 +140,6 @@ def _free(tensors: Sequence[Any], known: set[int], start: int) -> list[SymbolicT
         elif tensor.node is not None:
             stack.extend(tensor.node.inputs)
     return list(found.values())
-
-
-def _closed(name: str, inputs: list[Any], outputs: list[Any]) -> Graph:
-    """Return a graph with inputs of its own for what it uses from outside."""
-    own = {x.key: SymbolicTensor(x._shape, x._dtype, name=x.name) for x in inputs}
-    graph = Graph(name, inputs, outputs)
-    return substituted(graph, [own[x.key] for x in inputs], own)
 
 
 def _check_test(test: Any) -> None:

@@ -24,10 +24,15 @@ class SymbolicScope(VariableScope):
         if variable.key in self.assigned:
             return super().read(variable)
         if variable.key not in self.reads:
-            array = variable.stored.array
-            tensor = SymbolicTensor(array.shape, array.dtype, name=variable.path)
-            self.reads[variable.key] = (variable, tensor)
+            self.reads[variable.key] = (variable, self.before(variable))
         return self.reads[variable.key][1]
+
+    def before(self, variable: Variable) -> SymbolicTensor:
+        """Return what stands for the value that `variable` has before all this."""
+        if variable.key in self.reads:
+            return self.reads[variable.key][1]
+        array = variable.stored.array
+        return SymbolicTensor(array.shape, array.dtype, name=variable.path)
 
     def assign(self, variable: Any, value: Any) -> None:
         """Give `variable` a new value, in its dtype."""

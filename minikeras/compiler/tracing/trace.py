@@ -186,7 +186,7 @@ def _graph(
     only_read = [v for key, (v, _) in traced.reads.items() if key not in before]
     unread = frozenset(before - traced.reads.keys() - traced.read_after)
     variables = [*assigned, *only_read]
-    symbols = [traced.reads[v.key][1] if v.key in traced.reads else _stand_in(v) for v in variables]
+    symbols = [traced.before(variable) for variable in variables]
     _check_scope(name, [*results, *(value for _, value in changed)], [*inputs, *symbols])
     return Graph(
         name,
@@ -199,11 +199,6 @@ def _graph(
         replayable=traced.replayable,
         effects=[(call, args) for (call, _), args in zip(traced.effects, taken, strict=True)],
     )
-
-
-def _stand_in(variable: Variable) -> SymbolicTensor:
-    array = variable.stored.array
-    return SymbolicTensor(array.shape, array.dtype, name=variable.path)
 
 
 def _check_scope(name: str, outputs: Sequence[Any], inputs: Sequence[Any]) -> None:
