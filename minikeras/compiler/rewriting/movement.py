@@ -109,6 +109,12 @@ def _binary(node: Any, x: Any, y: Any) -> Any:
     return node.op(x, y)
 
 
+def _beside(node: Any, moved: Any) -> Any:
+    """Return the operand beside the one that was moved."""
+    first, second = node.inputs
+    return second if first is moved else first
+
+
 def _fits_last_axis(small: Any, x: Any, out: Any) -> bool:
     """Tell whether a scalar, or a vector for the last axis, meets x as it meets the reshaped x."""
     if small.ndim == 0 or _only_ones(x, out):
@@ -119,12 +125,9 @@ def _fits_last_axis(small: Any, x: Any, out: Any) -> bool:
 
 
 def _binary_before_reshape(node: Any, inner: Any, x: Any, y: Any, out: Any) -> Any:
-    fits = shape_of(inner[0]) == shape_of(out) and _fits_last_axis(y, x, out)
-    return reshaped(node.op(x, y), out) if fits else None
-
-
-def _binary_before_reshape_2(node: Any, inner: Any, x: Any, y: Any, out: Any) -> Any:
-    fits = shape_of(inner[0]) == shape_of(out) and _fits_last_axis(x, y, out)
+    (moved,) = inner
+    small, before = _beside(node, moved), moved.node.inputs[0]
+    fits = shape_of(moved) == shape_of(out) and _fits_last_axis(small, before, out)
     return reshaped(node.op(x, y), out) if fits else None
 
 
@@ -144,18 +147,16 @@ def _turned_back(small: Any, axes: tuple[int, ...]) -> Any:
     return P.reshape(small, shape=tuple(shape[axis] for axis in back))
 
 
-def _binary_before_transpose(node: Any, inner: Any, x: Any, y: Any, out: Any) -> Any:
-    axes = axes_of(inner[0])
-    if shape_of(inner[0]) != shape_of(out) or (turned := _turned_back(y, axes)) is None:
+def _binary_before_transpose(node: Any, inner: Any, out: Any) -> Any:
+    (moved,) = inner
+    axes = axes_of(moved)
+    if shape_of(moved) != shape_of(out):
         return None
-    return P.transpose(node.op(x, turned), axes=axes)
-
-
-def _binary_before_transpose_2(node: Any, inner: Any, x: Any, y: Any, out: Any) -> Any:
-    axes = axes_of(inner[0])
-    if shape_of(inner[0]) != shape_of(out) or (turned := _turned_back(x, axes)) is None:
+    turned = _turned_back(_beside(node, moved), axes)
+    if turned is None:
         return None
-    return P.transpose(node.op(turned, y), axes=axes)
+    operands = [moved.node.inputs[0] if x is moved else turned for x in node.inputs]
+    return P.transpose(node.op(*operands), axes=axes)
 
 
 def _binary_before_transposes(node: Any, inner: Any, x: Any, y: Any) -> Any:
@@ -170,14 +171,9 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _fewer_ones(node: Any, inner: Any, x: Any, y: Any) -> Any:
-    """Let `y` meet `x` as it was before a reshape put axes of length 1 in front of it."""
-    before, after = shape_of(y), shape_of(inner[0])
-    added = len(before) < len(after) and _without_ones(before) == _without_ones(after)
-    return node.op(x, y) if added else None
-
-
-def _fewer_ones_2(node: Any, inner: Any, x: Any, y: Any) -> Any:
-    before, after = shape_of(x), shape_of(inner[0])
+    """Let an operand be as it was before a reshape put axes of length 1 in front of it."""
+    (moved,) = inner
+    before, after = shape_of(moved.node.inputs[0]), shape_of(moved)
     added = len(before) < len(after) and _without_ones(before) == _without_ones(after)
     return node.op(x, y) if added else None
 
@@ -218,17 +214,17 @@ OPERANDS: Table = [
     (P.where(x, y, c), _with_scalar),
     # f(x, reshape(y)) -> f(x, y) if the reshape adds leading axes of length 1
     *((op(x, P.reshape(y)), _fewer_ones) for op in BINARY),
-    *((op(P.reshape(x), y), _fewer_ones_2) for op in BINARY),
+    *((op(P.reshape(x), y), _fewer_ones) for op in BINARY),
     # f(reshape(x), reshape(y)) -> reshape(f(x, y)) if x and y have one shape
     *((op(P.reshape(x), P.reshape(y)), _binary_before_reshapes) for op in BINARY),
     # f(reshape(x), y) -> reshape(f(x, y)) if y is a number, or a vector for the last axis
     *((op(P.reshape(x), y), _binary_before_reshape) for op in BINARY),
-    *((op(x, P.reshape(y)), _binary_before_reshape_2) for op in BINARY),
+    *((op(x, P.reshape(y)), _binary_before_reshape) for op in BINARY),
     # f(transpose(x), transpose(y)) -> transpose(f(x, y)) if both have the same axes
     *((op(P.transpose(x), P.transpose(y)), _binary_before_transposes) for op in BINARY),
     # f(transpose(x), y) -> transpose(f(x, y)) if turning y is a reshape
     *((op(P.transpose(x), y), _binary_before_transpose) for op in BINARY),
-    *((op(x, P.transpose(y)), _binary_before_transpose_2) for op in BINARY),
+    *((op(x, P.transpose(y)), _binary_before_transpose) for op in BINARY),
 ]
 
 # ---- taking parts, joining, cutting --------------------------------------------------------------
