@@ -1,6 +1,7 @@
 """Take parts of tensors by position, and put values into such parts."""
 
 import builtins
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,15 @@ def _measured(x: Spec, key: Any, index: Spec | None = None) -> Spec:
 
 def _with_indices(key: Any, index: Array | None) -> Any:
     return tuple(index[part.index] if isinstance(part, Slot) else part for part in key)  # type: ignore[index]
+
+
+def whole_key(key: Sequence[Any], rank: int) -> list[Any]:
+    """Return a key with a slice for every axis that it leaves out, or means by an Ellipsis."""
+    parts = list(key)
+    named = sum(part is not None and part is not Ellipsis for part in parts)
+    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
+    parts[at : at + 1] = [builtins.slice(None)] * (rank - named)
+    return parts
 
 
 def _place(g: Array, key: Any, shape: tuple[int, ...]) -> Array:

@@ -22,7 +22,14 @@ from minikeras.ops.elementwise import (
     where,
 )
 from minikeras.ops.gathering import _take, _take_along, add_along
-from minikeras.ops.indexing import _gather, _measured, _place_slice, _scatter_add, _slice
+from minikeras.ops.indexing import (
+    _gather,
+    _measured,
+    _place_slice,
+    _scatter_add,
+    _slice,
+    whole_key,
+)
 from minikeras.ops.reduction import _any
 from minikeras.ops.shaping import _transpose
 
@@ -46,10 +53,7 @@ class _Key:
     """
 
     def __init__(self, key: Sequence[Any], shape: Sequence[int], index: Any) -> None:
-        parts = list(key)
-        count = sum(part is not None and part is not Ellipsis for part in parts)
-        at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
-        parts[at : at + 1] = [slice(None)] * (len(shape) - count)
+        parts = whole_key(key, len(shape))
         chosen = [i for i, part in enumerate(parts) if isinstance(part, (int, Slot))]
         together = chosen == list(range(chosen[0], chosen[-1] + 1))
         # Integers count as tensors: NumPy puts the axes of all of them where the first one stood,

@@ -17,6 +17,7 @@ from minikeras.compiler.native import machine
 from minikeras.compiler.native.emit import Code, Index, Value, product, size_of
 from minikeras.compiler.native.program import Kernel, Step
 from minikeras.core.graph import Slot
+from minikeras.ops.indexing import whole_key
 
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 _NUMBERS = ("float32", "float64", "uint64", *_INTEGERS)
@@ -52,10 +53,7 @@ def keyed(shape: Sequence[int], key: Sequence[Any], count: int, index_kind: str)
 
     None unless its tensors stand side by side and in order, among whole axes.
     """
-    parts = list(key)
-    missing = [slice(None)] * (len(shape) - len(parts) + (Ellipsis in parts))
-    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
-    parts[at : at + 1] = missing
+    parts = whole_key(key, len(shape))
     first = next((i for i, part in enumerate(parts) if isinstance(part, Slot)), len(parts))
     slots = [part.index for part in parts[first:] if isinstance(part, Slot)]
     end = first + len(slots)

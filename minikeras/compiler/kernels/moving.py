@@ -15,6 +15,7 @@ from minikeras.compiler.kernels.squares import transposed
 from minikeras.compiler.native import machine
 from minikeras.compiler.native.emit import Code, Index, Value, product
 from minikeras.compiler.native.program import Kernel, Step
+from minikeras.ops.indexing import whole_key
 
 _UNITS = 64  # enough for shares of one size, few enough to cost nothing
 _CHUNK = 16384  # bytes: long rows are cut into such units
@@ -333,10 +334,7 @@ def place_slice(shape: Sequence[int], key: Sequence[Any], size: int) -> list[Ste
 
 def _margins(shape: Sequence[int], key: Sequence[Any]) -> list[Margin] | None:
     """Return what lies around the part that a key selects; None if that part has gaps."""
-    parts = [part for part in key if part is not None]
-    missing = (slice(None),) * (len(shape) - len(parts) + (Ellipsis in parts))
-    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
-    parts[at : at + 1] = missing
+    parts = [part for part in whole_key(key, len(shape)) if part is not None]
     margins = []
     for part, length in zip(parts, shape, strict=True):
         places = range(length)[part] if isinstance(part, slice) else range(length)[part:][:1]

@@ -8,6 +8,7 @@ from typing import Any
 
 from minikeras.compiler.rewriting.pattern import P, Table, is_filled, variables
 from minikeras.core.tensor import EagerTensor
+from minikeras.ops.indexing import whole_key
 
 x, y, z = variables("x y z")
 c = variables("c", constant=True)[0]
@@ -237,14 +238,10 @@ def _takes_all(part: Any, length: int) -> bool:
 
 
 def _getitem_to_reshape(x: Any, key: tuple[Any, ...], out: Any) -> Any:
-    parts = [part for part in key if part is not None]
-    if any(isinstance(part, bool) for part in parts):
+    if any(isinstance(part, bool) for part in key):
         return None
-    if Ellipsis in parts:
-        place = parts.index(Ellipsis)
-        parts[place : place + 1] = [slice(None)] * (x.ndim - len(parts) + 1)
-    lengths = x.plain_shape[: len(parts)]
-    whole = all(_takes_all(part, n) for part, n in zip(parts, lengths, strict=True))
+    parts = [part for part in whole_key(key, x.ndim) if part is not None]
+    whole = all(_takes_all(part, n) for part, n in zip(parts, x.plain_shape, strict=True))
     return reshaped(x, out) if whole else None
 
 
