@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minikeras import activations, ops
-from minikeras.layers.arguments import refuse_mask, weight
+from minikeras.layers.arguments import refuse_mask, set_recipe, weight
 from minikeras.layers.base import Layer
 from minikeras.layers.input_spec import InputSpec
 from minikeras.registry import get
@@ -93,9 +93,7 @@ class PReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = get("initializer", alpha_initializer)
-        self.alpha_regularizer = get("regularizer", alpha_regularizer)
-        self.alpha_constraint = get("constraint", alpha_constraint)
+        set_recipe(self, "alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
         shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
         self.shared_axes = None if shared_axes is None else list(shared_axes)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from minikeras import config, ops
 from minikeras.core.variable import Variable
+from minikeras.registry import get
 
 
 def whole(who: str, name: str, value: Any, lowest: int = 1) -> int:
@@ -68,6 +69,13 @@ def refuse_mask(layer: Any, mask: Any) -> None:
             f"{type(layer).__name__} '{layer.name}': expected no mask, got one: masks are not "
             "supported yet. Apply it to the inputs with ops.where."
         )
+
+
+def set_recipe(layer: Any, name: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
+    """Set the layer's `<name>_initializer`, `_regularizer` and `_constraint`, for `weight`."""
+    setattr(layer, f"{name}_initializer", get("initializer", initializer))
+    setattr(layer, f"{name}_regularizer", get("regularizer", regularizer))
+    setattr(layer, f"{name}_constraint", get("constraint", constraint))
 
 
 def weight(layer: Any, name: str, shape: tuple[int, ...], recipe: str | None = None) -> Variable:

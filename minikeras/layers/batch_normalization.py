@@ -4,7 +4,7 @@ from typing import Any
 
 from minikeras import ops
 from minikeras.core.spec import result_type
-from minikeras.layers.arguments import refuse_mask, weight
+from minikeras.layers.arguments import refuse_mask, set_recipe, weight
 from minikeras.layers.base import Layer
 from minikeras.layers.input_spec import InputSpec
 from minikeras.ops.define import all_axes
@@ -51,14 +51,10 @@ class BatchNormalization(Layer):
         self.epsilon = float(epsilon)
         self.center = center
         self.scale = scale
-        self.beta_initializer = get("initializer", beta_initializer)
-        self.gamma_initializer = get("initializer", gamma_initializer)
+        set_recipe(self, "beta", beta_initializer, beta_regularizer, beta_constraint)
+        set_recipe(self, "gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.moving_mean_initializer = get("initializer", moving_mean_initializer)
         self.moving_variance_initializer = get("initializer", moving_variance_initializer)
-        self.beta_regularizer = get("regularizer", beta_regularizer)
-        self.gamma_regularizer = get("regularizer", gamma_regularizer)
-        self.beta_constraint = get("constraint", beta_constraint)
-        self.gamma_constraint = get("constraint", gamma_constraint)
 
     def build(self, input_shape: Any) -> None:
         axis = normalized_axes(self, self.axis, input_shape)[0]

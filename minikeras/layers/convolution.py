@@ -8,6 +8,7 @@ from minikeras.layers.arguments import (
     channel_axis,
     layout,
     one_of,
+    set_recipe,
     sizes,
     weight,
     whole,
@@ -99,12 +100,8 @@ class _Convolution(Layer):
             )
         self.activation = get("activation", activation or "linear")
         self.use_bias = use_bias
-        self.kernel_initializer = get("initializer", kernel_initializer)
-        self.bias_initializer = get("initializer", bias_initializer)
-        self.kernel_regularizer = get("regularizer", kernel_regularizer)
-        self.bias_regularizer = get("regularizer", bias_regularizer)
-        self.kernel_constraint = get("constraint", kernel_constraint)
-        self.bias_constraint = get("constraint", bias_constraint)
+        set_recipe(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        set_recipe(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Any) -> None:
         channels = input_channels(self, input_shape)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from minikeras.layers.arguments import set_recipe, weight
 from minikeras.layers.base import Layer
 from minikeras.layers.input_spec import InputSpec
 from minikeras.registry import get
@@ -37,30 +38,14 @@ class Dense(Layer):
         self.units = units
         self.activation = get("activation", activation or "linear")
         self.use_bias = use_bias
-        self.kernel_initializer = get("initializer", kernel_initializer)
-        self.bias_initializer = get("initializer", bias_initializer)
-        self.kernel_regularizer = get("regularizer", kernel_regularizer)
-        self.bias_regularizer = get("regularizer", bias_regularizer)
-        self.kernel_constraint = get("constraint", kernel_constraint)
-        self.bias_constraint = get("constraint", bias_constraint)
+        set_recipe(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        set_recipe(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
         self.input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape: Any) -> None:
-        self.kernel = self.add_weight(
-            (input_shape[-1], self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        self.kernel = weight(self, "kernel", (input_shape[-1], self.units))
         if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+            self.bias = weight(self, "bias", (self.units,))
         self.input_spec = InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs: Any) -> Any:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from minikeras import ops
-from minikeras.layers.arguments import weight, whole
+from minikeras.layers.arguments import set_recipe, weight, whole
 from minikeras.layers.base import Layer
 from minikeras.layers.convolution import finished, input_channels, set_window, window
 from minikeras.registry import get
@@ -39,12 +39,10 @@ class _DepthwiseConvolution(Layer):
         self.depth_multiplier = whole(type(self).__name__, "depth_multiplier", depth_multiplier)
         self.activation = get("activation", activation or "linear")
         self.use_bias = use_bias
-        self.depthwise_initializer = get("initializer", depthwise_initializer)
-        self.bias_initializer = get("initializer", bias_initializer)
-        self.depthwise_regularizer = get("regularizer", depthwise_regularizer)
-        self.bias_regularizer = get("regularizer", bias_regularizer)
-        self.depthwise_constraint = get("constraint", depthwise_constraint)
-        self.bias_constraint = get("constraint", bias_constraint)
+        set_recipe(
+            self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint
+        )
+        set_recipe(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Any) -> None:
         channels = input_channels(self, input_shape)
@@ -108,15 +106,13 @@ class _SeparableConvolution(Layer):
         self.depth_multiplier = whole(type(self).__name__, "depth_multiplier", depth_multiplier)
         self.activation = get("activation", activation or "linear")
         self.use_bias = use_bias
-        self.depthwise_initializer = get("initializer", depthwise_initializer)
-        self.pointwise_initializer = get("initializer", pointwise_initializer)
-        self.bias_initializer = get("initializer", bias_initializer)
-        self.depthwise_regularizer = get("regularizer", depthwise_regularizer)
-        self.pointwise_regularizer = get("regularizer", pointwise_regularizer)
-        self.bias_regularizer = get("regularizer", bias_regularizer)
-        self.depthwise_constraint = get("constraint", depthwise_constraint)
-        self.pointwise_constraint = get("constraint", pointwise_constraint)
-        self.bias_constraint = get("constraint", bias_constraint)
+        set_recipe(
+            self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint
+        )
+        set_recipe(
+            self, "pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint
+        )
+        set_recipe(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Any) -> None:
         channels = input_channels(self, input_shape)

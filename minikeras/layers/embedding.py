@@ -4,9 +4,8 @@ from typing import Any
 
 from minikeras import ops
 from minikeras.core.tensor import EagerTensor
-from minikeras.layers.arguments import weight, whole
+from minikeras.layers.arguments import set_recipe, weight, whole
 from minikeras.layers.base import Layer
-from minikeras.registry import get
 
 
 class Embedding(Layer):
@@ -38,9 +37,13 @@ class Embedding(Layer):
             )
         self.input_dim = whole("Embedding", "input_dim", input_dim)
         self.output_dim = whole("Embedding", "output_dim", output_dim)
-        self.embeddings_initializer = get("initializer", embeddings_initializer)
-        self.embeddings_regularizer = get("regularizer", embeddings_regularizer)
-        self.embeddings_constraint = get("constraint", embeddings_constraint)
+        set_recipe(
+            self,
+            "embeddings",
+            embeddings_initializer,
+            embeddings_regularizer,
+            embeddings_constraint,
+        )
         self.mask_zero = mask_zero
         self.autocast = False  # float32 cannot hold every integer
         if weights is not None:

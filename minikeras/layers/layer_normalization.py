@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from minikeras import ops
-from minikeras.layers.arguments import weight
+from minikeras.layers.arguments import set_recipe, weight
 from minikeras.layers.base import Layer
 from minikeras.layers.batch_normalization import normalized_axes
-from minikeras.registry import get
 
 
 def _axis_argument(who: str, axis: Any) -> int | list[int]:
@@ -47,12 +46,8 @@ class LayerNormalization(Layer):
         self.epsilon = epsilon
         self.center = center
         self.scale = scale
-        self.beta_initializer = get("initializer", beta_initializer)
-        self.gamma_initializer = get("initializer", gamma_initializer)
-        self.beta_regularizer = get("regularizer", beta_regularizer)
-        self.gamma_regularizer = get("regularizer", gamma_regularizer)
-        self.beta_constraint = get("constraint", beta_constraint)
-        self.gamma_constraint = get("constraint", gamma_constraint)
+        set_recipe(self, "beta", beta_initializer, beta_regularizer, beta_constraint)
+        set_recipe(self, "gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
 
     def build(self, input_shape: Any) -> None:
         shape = tuple(input_shape[a] for a in normalized_axes(self, self.axis, input_shape))

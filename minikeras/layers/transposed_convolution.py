@@ -3,7 +3,7 @@
 from typing import Any
 
 from minikeras import ops
-from minikeras.layers.arguments import sizes, weight, whole
+from minikeras.layers.arguments import set_recipe, sizes, weight, whole
 from minikeras.layers.base import Layer
 from minikeras.layers.convolution import finished, input_channels, set_window, window
 from minikeras.registry import get
@@ -49,12 +49,8 @@ class _TransposedConvolution(Layer):
                 )
         self.activation = get("activation", activation or "linear")
         self.use_bias = use_bias
-        self.kernel_initializer = get("initializer", kernel_initializer)
-        self.bias_initializer = get("initializer", bias_initializer)
-        self.kernel_regularizer = get("regularizer", kernel_regularizer)
-        self.bias_regularizer = get("regularizer", bias_regularizer)
-        self.kernel_constraint = get("constraint", kernel_constraint)
-        self.bias_constraint = get("constraint", bias_constraint)
+        set_recipe(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        set_recipe(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Any) -> None:
         channels = input_channels(self, input_shape)
