@@ -267,6 +267,15 @@ class Layout(NamedTuple):
         """Return the flat number of the row at some coordinates."""
         return place(code, 0, at[: len(self.outer)], natural(self.outer))
 
+    def spot(
+        self, code: Code, at: Sequence[Index], column: Index, lanes: int, mask: Value | None
+    ) -> Spot:
+        """Return a spot of the row at some coordinates."""
+        spot = Spot(at, column, lanes, mask)
+        spot.flat = code.add(code.mul(self.row(code, at), self.columns), column)
+        spot.aligned = not at or self.columns % lanes == 0
+        return spot
+
     @property
     def rows(self) -> int:
         """The number of rows."""
@@ -353,12 +362,11 @@ def over_vectors(
                 write(whole, lanes, code.first_lanes(left, lanes))
 
 
-def fewest_outer(body: Body) -> int:
-    """Return the cut that leaves the longest columns."""
-    for cut in range(1, len(body.group.space)):
+def longest_rows(body: Body) -> Layout:
+    """Return the layout of the fewest rows."""
+    for cut in range(max(1, len(body.group.space))):
         try:
-            body.layout(cut)
+            return body.layout(cut)
         except NotALoop:
             continue
-        return cut
     raise NotALoop("axes are crossed in different orders")

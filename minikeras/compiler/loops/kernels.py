@@ -7,11 +7,9 @@ from minikeras.compiler.fusion.groups import Group
 from minikeras.compiler.fusion.views import Views
 from minikeras.compiler.loops.body import (
     Body,
-    NotALoop,
-    Spot,
-    fewest_outer,
     kernel_of,
     lanes_of,
+    longest_rows,
     over_vectors,
 )
 from minikeras.compiler.loops.geometry import coordinates
@@ -38,19 +36,13 @@ def elementwise_kernel(body: Body) -> Step:
     """Go over all elements, as one axis if every view allows that, else row by row."""
     space = body.group.space
     lanes = lanes_of(body.nodes)
-    try:
-        layout = body.layout(0)
-    except NotALoop:
-        layout = body.layout(fewest_outer(body))
+    layout = longest_rows(body)
     code = Code(len(body.operands))
     body.start(code)
     columns = layout.columns
 
     def spot(at: Sequence[Index], column: Index, width: int, mask: Value | None) -> None:
-        here = Spot(at, column, width, mask)
-        row = layout.row(code, at)
-        here.flat = code.add(code.mul(row, columns), column)
-        here.aligned = not at or columns % width == 0
+        here = layout.spot(code, at, column, width, mask)
         for node in body.nodes:
             body.compute(node, here, layout)
         for tensor in body.stored:
@@ -61,8 +53,7 @@ def elementwise_kernel(body: Body) -> Step:
         return Step(kernel_of(body, code, 1, 0), body.operands)
     if not layout.outer:
         over_vectors(code, code.begin, code.end, lanes, columns, lambda i, n, m: spot([], i, n, m))
-        grain = _FLAT_SHARE
-        return Step(kernel_of(body, code, columns, grain), body.operands)
+        return Step(kernel_of(body, code, columns, _FLAT_SHARE), body.operands)
     with code.loop(code.begin, code.end) as row:
         at = coordinates(code, row, layout.outer)
         over_vectors(code, 0, columns, lanes, columns, lambda i, n, m: spot(at, i, n, m))

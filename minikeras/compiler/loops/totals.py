@@ -7,12 +7,11 @@ import numpy as np
 from minikeras.compiler.loops.body import (
     Body,
     Layout,
-    NotALoop,
     Spot,
-    fewest_outer,
     kernel_of,
     kind_of,
     lanes_of,
+    longest_rows,
     over_vectors,
 )
 from minikeras.compiler.loops.folds import (
@@ -41,15 +40,11 @@ def sums_kernels(body: Body) -> list[Step]:
     fold = group.fold
     assert fold is not None
     lanes = lanes_of(body.nodes)
-    cut = _axes_covering(group.space, fold.before * fold.length)
     flat = fold.after == 1
     if flat:
-        try:
-            layout = body.layout(0)
-        except NotALoop:
-            layout = body.layout(fewest_outer(body))
+        layout = longest_rows(body)
     else:
-        layout = body.layout(cut)
+        layout = body.layout(_axes_covering(group.space, fold.before * fold.length))
     length = fold.length if not flat else layout.rows if layout.outer else layout.columns
     chunk = _CHUNK if flat and not layout.outer else max(_LEAST_ROWS, -(-length // _MOST_CHUNKS))
     if flat and layout.outer:
@@ -108,9 +103,7 @@ def _write_flat_sums(
         stop = code.least(code.add(start, chunk), length)
 
         def vector(at: Sequence[Index], column: Index, width: int, mask: Value | None) -> None:
-            spot = Spot(at, column, width, mask)
-            spot.flat = code.add(code.mul(layout.row(code, at), layout.columns), column)
-            spot.aligned = not at or layout.columns % width == 0
+            spot = layout.spot(code, at, column, width, mask)
             for node in plain:
                 body.compute(node, spot, layout)
             for node, cell in zip(leaving, cells, strict=True):

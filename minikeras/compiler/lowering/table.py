@@ -200,14 +200,10 @@ def _pool(build: Any, with_position: Any = None) -> Any:
         batch, channels = node.outputs[0].plain_shape[0], node.outputs[0].plain_shape[-1]
         both = len(group.nodes) > 1
         own = len(node.inputs) + both
-        options: dict[str, Any] = {}
-        if epilogue is not None:
-            count = len(epilogue.body.operands)
-
-            def prepare(code: Code) -> None:
-                epilogue.prepare(code, [code.operand(own + i) for i in range(count)])
-
-            options = {"emit": epilogue.finish, "prepare": prepare, "extra": count}
+        given, options = _after_sums(epilogue, own), {}
+        if given is not None:
+            names = given.operands
+            options = {"emit": given.finish, "prepare": given.prepare, "extra": len(names)}
         job = pooling.job(node.params["window"], channels, kind_of(node.inputs[0]), **options)
         if job is None:
             return None
