@@ -53,17 +53,15 @@ class Runner:
         self._name = name
         self._function: Function | None = None
         self.settings: tuple[Any, ...] = ()
-        self.eager = _is_eager(model)
-        """Whether the model wants its steps to run as they are written."""
         self._warned = False
-        if not self.eager:
+        if not _is_eager(model):
             self._function = Function(_spread(self._model, name), name=name, most=_MOST_SHAPES)
 
     def __call__(self, data: Any) -> Any:
         """Do the step."""
         function = self._function
         if function is None:
-            return attempt(getattr(self._model(), self._name), data)
+            return self._as_written(data)
         try:
             return function(*data) if type(data) is tuple else function(data)
         except TooManyTracesError:
@@ -75,7 +73,7 @@ class Runner:
                 raise
             problem = error
         # If Python raises the same error, then it is no matter of tracing.
-        results = attempt(getattr(self._model(), self._name), data)
+        results = self._as_written(data)
         warnings.warn(
             f"{type(self._model()).__name__}.{self._name} cannot be traced and runs as it is "
             f"written, which is slower: {problem} Use ops instead of NumPy and Python's if on "
@@ -95,6 +93,9 @@ class Runner:
                 "slower. Pad them to a few lengths.",
                 stacklevel=3,
             )
+        return self._as_written(data)
+
+    def _as_written(self, data: Any) -> Any:
         return attempt(getattr(self._model(), self._name), data)
 
 
