@@ -100,10 +100,10 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 
     None means `config.floatx()`. Raises `ValueError` for types that no tensor can have.
     """
-    if dtype is None:
+    if dtype is None or dtype is float:
         return np.dtype(config.floatx())
-    if dtype is int or dtype is float:
-        return np.dtype("int32") if dtype is int else np.dtype(config.floatx())
+    if dtype is int:
+        return np.dtype("int32")
     try:
         found = np.dtype(dtype.name if isinstance(dtype, DType) else dtype).newbyteorder("=")
     except TypeError:
