@@ -273,6 +273,29 @@ def test_state_carries_no_gradients_and_is_read_anew(body, custom):
     assert gradients(lambda f: f, inside=keras.function) == expected
 
 
+@pytest.mark.parametrize("number", [0.0, 0.5, 1.0, 2.0])
+def test_a_branch_not_taken_gives_no_gradient(number):
+    v = tf.Variable(number - 1.0)
+
+    def f(x):
+        small = lambda: tf.cond(tf.equal(x, 0.0), lambda: x * 3.0, lambda: tf.sin(x) / x)
+        return tf.cond(x <= 1.0, small, lambda: tf.math.log(x - 1.0) / v)
+
+    def derivatives(f, x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = f(x)
+            first = tape.gradient(y, [x, v], unconnected_gradients="zero")
+        return [*first, outer.gradient(first, x, unconnected_gradients="zero")]
+
+    x = tf.constant(number)
+    expected = [float(g) for g in derivatives(f, x)]
+    for found in (derivatives(keras.function(f), x), keras.function(derivatives)(f, x)):
+        np.testing.assert_allclose([float(g) for g in found], expected, rtol=1e-6)
+
+
 def test_jacobians_and_forward_tangents_pass_through():
     f = keras.function(lambda x: x * x * x)
     with tf.GradientTape() as tape:

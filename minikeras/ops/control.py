@@ -16,13 +16,14 @@ import numpy as np
 
 from minikeras import tree
 from minikeras.core.basic import reshape
-from minikeras.core.context import VariableScope, commit, state
-from minikeras.core.dispatch import is_open
+from minikeras.core.context import VariableScope, commit, overridden, state
+from minikeras.core.dispatch import Node, Primitive, is_open
+from minikeras.core.gradients import identity
 from minikeras.core.graph import call_node
 from minikeras.core.spec import broadcast
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, as_tensor
 from minikeras.core.variable import Variable
-from minikeras.ops.elementwise import less, less_equal, logical_and, where
+from minikeras.ops.elementwise import less, less_equal, logical_and, logical_not, where
 from minikeras.ops.joining import stack, unstack
 from minikeras.ops.shaping import broadcast_to
 
@@ -44,10 +45,10 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 
 
 def _both_branches(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    with VariableScope() as after_true:
-        if_true = true_fn()
-    with VariableScope() as after_false:
-        if_false = false_fn()
+    if state.trace is not None:
+        state.trace.replayable = False  # its nodes do not tell which gradients are held back
+    if_true, after_true = _branch(true_fn, pred)
+    if_false, after_false = _branch(false_fn, logical_not(pred))
     tree.assert_same_structure(if_true, if_false)
     assigned = {**after_true.assigned, **after_false.assigned}
     for key, (variable, _) in assigned.items():
@@ -57,6 +58,57 @@ def _both_branches(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[],
         ]
         variable.assign(where(pred, *values))
     return tree.map_structure(lambda a, b: _chosen(pred, a, b), if_true, if_false)
+
+
+def _branch(function: Callable[[], Any], taken: Any) -> tuple[Any, VariableScope]:
+    tapes = (_Branch(taken),) if state.recorders else ()
+    with VariableScope() as scope, overridden(recorders=tapes):
+        return function(), scope
+
+
+_hold_back = Primitive(
+    "cond",
+    lambda x, _: x,
+    lambda x, _: x,
+    vjps=(lambda g, taken: where(taken, g, 0), None),
+    arguments=("x", "taken"),
+)
+
+
+class _Branch:
+    """Record a branch on tapes, such that gradients leave it only if it is taken.
+
+    What is NaN or infinite in a branch not taken would still be so times 0.
+    """
+
+    def __init__(self, taken: Any) -> None:
+        self._tapes, self._taken = state.recorders, taken
+        self._inside: dict[int, Any] = {}
+
+    @property
+    def live(self) -> set[int]:
+        return set().union(*(tape.live for tape in self._tapes))
+
+    def read(self, variable: Variable, value: Any) -> None:
+        for tape in self._tapes:
+            tape.read(variable, value)
+
+    def record(self, node: Node) -> None:
+        inputs = [self._held_back(x) for x in node.inputs]
+        self._inside.update((y.key, y) for y in node.outputs)
+        self._on_tapes(Node(node.op, inputs, node.params, node.outputs))
+
+    def _held_back(self, x: Any) -> Any:
+        if x.key not in self._inside and x.key in self.live:
+            with overridden(recorders=()):
+                self._inside[x.key] = identity(x)
+            self._on_tapes(Node(_hold_back, (x, self._taken), {}, (self._inside[x.key],)))
+        return self._inside.get(x.key, x)
+
+    def _on_tapes(self, node: Node) -> None:
+        for tape in self._tapes:
+            if any(x.key in tape.live for x in node.inputs):
+                tape.record(node)
 
 
 def _chosen(pred: Any, a: Any, b: Any) -> Any:
