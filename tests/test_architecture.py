@@ -34,8 +34,8 @@ LEVELS = [
 # Files that stand in an order of their own: each imports only from those before it.
 ORDERS = {
     "core": (
-        "spec", "context", "tensor", "variable", "dispatch", "basic", "backward", "tape",
-        "gradients", "forward", "graph", "check",
+        "spec", "context", "tensor", "overwriting", "variable", "dispatch", "basic", "backward",
+        "tape", "gradients", "forward", "graph", "check",
     ),
 }  # fmt: skip
 # Packages that only some programs need: one file owns each and imports it inside a function.

@@ -12,6 +12,7 @@ import minikeras as keras
 from minikeras import layers, losses, ops, optimizers, tf
 from minikeras.compiler.tracing import concrete
 from minikeras.compiler.tracing.interpret import Interpreter
+from minikeras.core import overwriting
 from minikeras.core.context import VariableScope, state
 from minikeras.core.tensor import EagerTensor
 
@@ -381,6 +382,47 @@ def test_threads_may_share_a_function():
         thread.join()
     assert not errors and all(results) and len(results) == 1600
     assert float(v) == 1600 and traces(step) == 4
+
+
+def test_other_threads_read_whole_values_which_stay_as_they_were():
+    v, one, over = tf.Variable(tf.zeros([200_000])), tf.ones([200_000]), threading.Event()
+    spread = keras.function(lambda: tf.reduce_max(v) - tf.reduce_min(v))
+
+    @keras.function
+    def change():
+        v.assign_add(one)
+
+    change()
+    assert float(spread()) == 0
+
+    def run():
+        while not over.is_set():
+            change()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    for _ in range(1000):
+        array = v.numpy()
+        assert array.min() == array.max()
+        assert float(spread()) == 0
+    value = v.value
+    before = value.numpy().copy()
+    for _ in range(20):
+        np.testing.assert_array_equal(value, before)
+    over.set()
+    thread.join()
+
+
+def test_readers_do_not_wait_for_runs_of_their_own_nor_for_ones_that_were_cut_off():
+    v, lock = tf.Variable(1.0), threading.RLock()
+    writer = overwriting.Writer([v], lock)
+    overwriting.writers.add(writer)
+    try:
+        assert v.numpy() == 1  # nobody has the lock
+        with lock:
+            assert v.numpy() == 1  # this thread has it
+    finally:
+        overwriting.writers.discard(writer)
 
 
 def test_functions_with_several_locks():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minikeras.core.context import eagerly, state, unique_name
+from minikeras.core.overwriting import wait, writers
 from minikeras.core.spec import DTYPES, DType, TensorShape, as_dtype
 from minikeras.core.tensor import (
     Array,
@@ -104,6 +105,8 @@ class Variable:
     def value(self) -> Any:
         """The current value as a tensor; reading it lets tapes watch this Variable."""
         value = self.stored if state.scope is None else state.scope.read(self)
+        if writers:
+            wait((self,))
         for recorder in state.recorders:
             recorder.read(self, value)
         return value
@@ -192,7 +195,10 @@ class Variable:
         return self.value
 
     def _now(self) -> Any:
-        return self.stored if state.scope is None else state.scope.read(self)
+        value = self.stored if state.scope is None else state.scope.read(self)
+        if writers:
+            wait((self,))
+        return value
 
     def ref(self) -> Reference:
         """Return a hashable stand-in for this Variable, for use as a key."""

@@ -15,6 +15,7 @@ from minikeras.compiler.tracing.scope import AgainScope
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.context import state, store
 from minikeras.core.dispatch import Node, Primitive
+from minikeras.core.overwriting import Writer, wait, writers
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import Array, EagerTensor, IndexedSlices, SymbolicTensor
 from minikeras.core.variable import Variable
@@ -107,13 +108,23 @@ class _Several:
     def __init__(self, locks: Sequence[Any]) -> None:
         self._locks = sorted(locks, key=id)
 
-    def __enter__(self) -> None:
-        for lock in self._locks:
-            lock.acquire()
+    def acquire(self, blocking: bool = True) -> bool:
+        for number, lock in enumerate(self._locks):
+            if not lock.acquire(blocking):
+                for taken in self._locks[:number]:
+                    taken.release()
+                return False
+        return True
 
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
         for lock in self._locks:
             lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 def _lock_of(variables: Sequence[Variable]) -> Any:
@@ -138,6 +149,8 @@ def _reading(graph: Graph, execute: Callable[..., Any]) -> Run:
     def run(arrays: list[Array], foreign: bool) -> Any:
         for variable in variables:
             arrays.append(variable.stored.array)  # noqa: PERF401 - quicker for a few
+        if writers:
+            wait(variables)
         outputs = execute(arrays)
         return pack(_apart(outputs, arrays[:count]) if foreign else outputs)
 
@@ -154,7 +167,7 @@ def _references(variable: Any) -> tuple[int, int]:
 _TENSOR, _ARRAY = _references(SimpleNamespace(stored=EagerTensor(np.zeros(()))))
 
 
-def _assigning(  # noqa: C901 - written out: a call for each Variable would cost a third more
+def _assigning(  # noqa: C901, PLR0915 - written out: a call for each Variable would cost a third more
     graph: Graph, execute: Callable[..., Any], owned: Sequence[bool], lock: Any
 ) -> Run:
     """Return what runs a graph that assigns Variables, over their own arrays where it may."""
@@ -163,6 +176,7 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
     references = sys.getrefcount
     known = [-1] * len(assigned)
     careful = any(owned)
+    writer = Writer(assigned, lock)
     parts: Any = execute if getattr(execute, "late", None) else None
     execute = getattr(execute, "brief", execute)  # what was assigned in place is known
 
@@ -188,7 +202,13 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
     def run(arrays: list[Array], foreign: bool) -> Any:
         outputs = None
         with lock:
+            held = []
+            for variable in rest:
+                held.append(variable.stored.array)  # noqa: PERF401 - quicker for a few
+            if writers:
+                wait(rest)
             if careful:
+                writers.add(writer)
                 number = 0
                 for variable in assigned:
                     stored = variable.stored
@@ -204,8 +224,7 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
                     number += 1  # noqa: SIM113 - enumerate would hold the number in a tuple
             else:
                 arrays += [variable.stored.array for variable in assigned]
-            for variable in rest:
-                arrays.append(variable.stored.array)
+            arrays += held
             try:
                 outputs = execute(arrays)
                 if foreign:
@@ -217,6 +236,9 @@ def _assigning(  # noqa: C901 - written out: a call for each Variable would cost
             except BaseException:
                 finish(arrays, outputs)
                 raise
+            finally:
+                writer.runs += 1
+                writers.discard(writer)
         return pack(outputs)
 
     return run
