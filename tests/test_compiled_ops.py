@@ -97,6 +97,13 @@ def test_scans_have_the_bits_of_numpy(kind, axis):
         assert not both.in_numpy
 
 
+@pytest.mark.parametrize("op", [ops.mod, ops.floor_divide])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (33,)])
+def test_remainders_of_numbers_that_are_known_to_be_finite(op, kind, shape):
+    agree(lambda i: op(ops.cast(i, kind), 3.0), [np.full(shape, -7, "int32")])
+
+
 # ---- products ------------------------------------------------------------------------------------
 
 

@@ -194,9 +194,10 @@ def lane_by_lane(symbol: str, *arguments: Number) -> Any:
     code, first = arguments[0].code, arguments[0].value
     kind, lanes = first.kind, first.lanes
     scalar = Value("", kind).type
-    # nonlazybind: through a table of addresses, for which the loader of code plans memory.
+    # nonlazybind: through a table of addresses, for which the loader of code plans memory; and
+    # nobuiltin, or LLVM makes an operation of it, which calls the function in the other way.
     types = ", ".join([scalar] * len(arguments))
-    code.declarations.add(f"declare {scalar} @{symbol}({types}) nonlazybind")
+    code.declarations.add(f"declare {scalar} @{symbol}({types}) nonlazybind nobuiltin")
 
     def call(*values: Value) -> Value:
         return code.op(f"call {scalar} @{symbol}({', '.join(map(str, values))})", kind)
