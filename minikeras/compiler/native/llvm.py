@@ -54,13 +54,6 @@ def addresses(texts: Sequence[str]) -> list[int]:
         return [_addresses[text] for text in texts]
 
 
-def assembly(text: str) -> str:
-    """Return the machine code of a module in readable form."""
-    with _lock:
-        machine = _machine(_binding())
-        return str(machine.emit_assembly(_optimised(text, machine)))
-
-
 def _make(texts: list[str]) -> None:
     binding, engine, path = _binding(), _engine(), store.folder()
     identity = (*processor(), ".".join(map(str, binding.llvm_version_info)), *_PASSES, str(_LEVEL))
@@ -110,6 +103,10 @@ def _usable() -> bool:
         binding = _binding()
         binding.check_jit_execution()
     except (ImportError, OSError, RuntimeError):  # RuntimeError: no back end for this machine
+        return False
+    if "-fma" in _features(binding).split(","):
+        # An x86 of before 2013, or a virtual one: fma would be a function of the C library, slower
+        # than NumPy, and called in a way for which the loader of code plans no memory.
         return False
     return bool(binding.llvm_version_info >= (20,))  # the passes above, in their new form
 
