@@ -1,6 +1,7 @@
 """Native code from IR text, kept on the disk, and run by one thread or several."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -147,13 +148,18 @@ def test_machine_says_what_kernels_are_fitted_to():
         ("", False, (16, 16)),
         ("", True, (16, 32)),
         ("+avx,+avx2,+fma,-avx512f", False, (32, 16)),
-        ("+avx,-fma", False, (32, 16)),
         ("+avx,+avx512f,+fma", False, (64, 32)),
     ],
 )
 def test_vectors_follow_from_features(features, arm, expected):
     found = machine._described(features, arm, {1: 1, 2: 2})
     assert (found.vector_bytes, found.registers) == expected
+
+
+def test_a_processor_without_fma_is_left_to_numpy(monkeypatch):
+    for features, usable in (("+avx,+fma", True), ("+avx,-fma", False), ("+neon", True)):
+        monkeypatch.setattr(llvm, "_features", lambda _, features=features: features)
+        assert llvm._usable.__wrapped__() == usable
 
 
 def test_caches_are_guessed_where_the_system_is_silent(tmp_path, monkeypatch):
@@ -188,7 +194,8 @@ def test_helpers_are_inlined():
     name = "define internal i64 @three() alwaysinline {\n  ret i64 3\n}"
     code.helpers["three"] = name
     code.store(code.op("call i64 @three()", "int64"), code.operand(0), 0)
-    assert "call" not in llvm.assembly(code.finish())
+    machine = llvm._machine(llvm._binding())
+    assert "call" not in machine.emit_assembly(llvm._optimised(code.finish(), machine))
     program = Program([np.zeros(1, np.int64)], kernel(code.finish(), 1, 0, [0]))
     program.run()
     assert program.arrays[0][0] == 3
@@ -348,10 +355,10 @@ def test_number_of_threads_changes_the_team():
 
 @native
 def test_a_system_without_threads_left_runs_alone(monkeypatch, caplog):
-    def refuse(self, number, attributes):
+    def refuse(self, worker, number, attributes):
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(threads.Team, "_started", refuse)
+    monkeypatch.setattr(threads.Team, "_start", refuse)
     config.set_num_threads(2)
     threads._dismissed()
     program = loop()
@@ -359,6 +366,54 @@ def test_a_system_without_threads_left_runs_alone(monkeypatch, caplog):
     np.testing.assert_array_equal(program.arrays[0], expected_loop())
     assert "cannot start 1 more threads" in caplog.text
     assert config.get_num_threads() == 1
+
+
+def _threads_of_the_system():
+    folder = "/proc/self/task"
+    return len(os.listdir(folder)) if os.path.isdir(folder) else 0
+
+
+@native
+@posix
+def test_an_interrupt_anywhere_leaves_no_thread_behind(monkeypatch):
+    """Raise before the n-th instruction, for every n, while one team makes way for another."""
+
+    def interrupted(at):
+        count = 0
+
+        def trace(frame, event, _):
+            nonlocal count
+            if frame.f_code.co_filename != threads.__file__:
+                return None
+            frame.f_trace_opcodes = True
+            count += event == "opcode"
+            if count == at:
+                raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            program.run()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # no real one comes while all wait
+        return count >= at
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # Python ignores it in __del__
+    program, at, before = loop(steps=3), 1, _threads_of_the_system()
+    config.set_num_threads(2)
+    while interrupted(at):
+        program.arrays[1][:] = 0
+        program.run()
+        np.testing.assert_array_equal(program.arrays[0], expected_loop(steps=3))
+        assert threads._team.threads == config.get_num_threads()
+        at += 1
+        config.set_num_threads(2 + at % 2)
+    assert at > 200
+    assert threads._dismissed() and _threads_of_the_system() <= before
 
 
 @pytest.mark.parametrize("count", [0, -1])

@@ -191,13 +191,17 @@ end:
 
 define internal i32 @stop(ptr %team) {{
 entry:
-  %free = call i1 @take(ptr %team)
+  %taken_at = getelementptr i8, ptr %team, i64 {TAKEN}
+  %pair = cmpxchg ptr %taken_at, i64 0, i64 2 acquire monotonic, align 8
+  %before = extractvalue {{ i64, i1 }} %pair, 0
+  %free = extractvalue {{ i64, i1 }} %pair, 1
   br i1 %free, label %go, label %end
 go:
   call void @begin(ptr %team, ptr null, ptr null)
   br label %end
 end:
-  %done = zext i1 %free to i32
+  %busy = icmp eq i64 %before, 1
+  %done = select i1 %busy, i32 0, i32 1
   ret i32 %done
 }}
 

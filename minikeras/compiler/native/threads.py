@@ -7,10 +7,13 @@ takes and releases it, so that no interrupt can come in between.
 """
 
 import atexit
+import collections
 import contextlib
 import ctypes
 import functools
+import itertools
 import logging
+import operator
 import os
 import signal
 import threading
@@ -47,7 +50,9 @@ def run(buffers: int, records: int, parallel: bool) -> None:
 
 
 class Team:
-    """A number of threads: the one that calls `run`, and workers.
+    """A number of threads: the one that calls `run`, and workers, which go with the last reference.
+
+    An interrupt may come between any two lines, but not while `_joined` moves on.
 
     Raises:
         OSError: The system refuses so many threads.
@@ -60,15 +65,13 @@ class Team:
         self._memory = ctypes.create_string_buffer(size + team.LINE)
         start = ctypes.addressof(self._memory)
         self.address = start + -start % team.LINE
-        self._workers: list[ctypes.c_void_p] = []
+        self._workers = [ctypes.c_void_p() for _ in range(1, threads)]
+        started = filter(operator.attrgetter("value"), self._workers)
+        self._joined = map(_system().pthread_join, started, itertools.repeat(None))
         self._prepare()
-        try:
-            with _stack() as attributes, _no_signals():
-                for number in range(1, threads):
-                    self._workers.append(self._started(number, attributes))
-        except OSError:
-            self.stop()
-            raise
+        with _stack() as attributes, _no_signals():
+            for number, worker in enumerate(self._workers, 1):
+                self._start(worker, number, attributes)
 
     def run(self, buffers: int, records: int) -> bool:
         """Run a program on all threads, or return False if one is running."""
@@ -78,9 +81,10 @@ class Team:
         """Let the workers return, and wait until they have; return False if they are at work."""
         if not self._native.stop(self.address):
             return False
-        for worker in self._workers:
-            _system().pthread_join(worker, None)
+        collections.deque(self._joined, maxlen=0)
         return True
+
+    __del__ = stop
 
     def _prepare(self) -> None:
         system = _system()
@@ -99,15 +103,17 @@ class Team:
         _check(system.pthread_mutex_init(ctypes.c_void_p(self.address + team.MUTEX), None))
         _check(system.pthread_cond_init(ctypes.c_void_p(self.address + team.CONDITION), None))
 
-    def _started(self, number: int, attributes: Any) -> ctypes.c_void_p:
+    def _start(self, worker: ctypes.c_void_p, number: int, attributes: Any) -> None:
         line = team.COUNTERS + team.LINE * number
         self._set(line + team.NUMBER, number)
         self._set(line + team.TEAM, self.address)
-        worker, function = ctypes.c_void_p(), ctypes.c_void_p(self._native.worker)
+        function = ctypes.c_void_p(self._native.worker)
         argument = ctypes.c_void_p(self.address + line)
         create = _system().pthread_create
-        _check(create(ctypes.byref(worker), attributes, function, argument))
-        return worker
+        error = create(ctypes.byref(worker), attributes, function, argument)
+        if error:
+            worker.value = None
+        _check(error)
 
     def _set(self, place: int, word: int) -> None:
         ctypes.c_int64.from_address(self.address + place).value = word
@@ -207,8 +213,9 @@ def _stack() -> Iterator[Any]:
 def _no_signals() -> Iterator[None]:
     """Let new threads inherit that Python's signals are not for them, but for its main thread."""
     faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)  # may raise
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -50,7 +50,7 @@ class Executor:
         self.made: dict[int, Array] = {}
         """What this run has made outside of the arena, by key."""
         self._lock = threading.RLock()
-        self._programs: list[_Program] = []
+        self._programs: list[Any] = []
         self._begun = False
         self._bind()
         self._fresh = [
@@ -69,7 +69,8 @@ class Executor:
     def __call__(self, arrays: Sequence[Array]) -> list[Array] | None:
         """Run the plan."""
         results = self.brief(arrays)
-        self.forget()
+        if self.late:
+            self.forget()
         if results is not None and len(results) < len(self.plan.outputs):
             results += self._replaced(arrays)
         return results
@@ -113,11 +114,11 @@ class Executor:
     def _run(self, arrays: Sequence[Array]) -> bool:
         """Run all programs, unless one of them has a doubt; tell whether none had."""
         made, table = self.made, self.memory.table
-        self.forget()
-        if self.late:
-            for program in self.late:
-                program.over = False
-            self._begun = True
+        self._begun = False
+        made.clear()
+        for program in self.late:
+            program.over = False
+        self._begun = True
         for key, slot, shape, dtype in self._fresh:
             made[key] = array = np.empty(shape, dtype)
             table[slot] = address(array)
@@ -228,20 +229,12 @@ class Executor:
         return lambda _: viewed(made[key], view)
 
 
-class _Program:
-    """A part of a plan; a call does it and tells whether no doubt came up."""
+class _Native:
+    """Run a program; tell whether no doubt came up.
 
-    writes = False
-    """Whether it writes over inputs."""
-    over = False
-    """Whether it was done natively, without a doubt, after this was set to False."""
-
-    def __call__(self, arrays: Sequence[Array]) -> bool:
-        raise NotImplementedError
-
-
-class _Native(_Program):
-    """Run native code."""
+    `writes` says whether it writes over inputs, and `over`, if it was set to False before, whether
+    it came to its end without a doubt; other parts of a plan do neither.
+    """
 
     def __init__(
         self,
@@ -282,8 +275,10 @@ class _Native(_Program):
         return not self._doubts or not any(self._doubts)
 
 
-class _Asked(_Program):
+class _Asked:
     """Tell whether a doubt that NumPy computed did not come up."""
+
+    writes = over = False
 
     def __init__(self, executor: Executor, doubt: Any) -> None:
         self._executor, self._view = executor, full(doubt)
@@ -292,8 +287,10 @@ class _Asked(_Program):
         return not self._executor.source(self._view, arrays).any()
 
 
-class _Called(_Program):
+class _Called:
     """Do one node in NumPy."""
+
+    writes = over = False
 
     def __init__(self, executor: Executor, node: Node) -> None:
         self._executor, self._node = executor, node
