@@ -5,6 +5,7 @@ from pathlib import Path
 
 _FLOATS = ("float16", "float32", "float64")
 _LAYOUTS = ("channels_last", "channels_first")
+_MOST_THREADS = 1024
 
 _settings = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 _threads: list[int] = []  # the number that was set or found, once somebody asked
@@ -54,8 +55,8 @@ def standardize_data_format(data_format: str | None) -> str:
 
 def set_num_threads(count: int) -> None:
     """Set how many threads a compiled program runs on; results do not depend on it."""
-    if count < 1:
-        raise ValueError(f"set_num_threads: expected at least 1, got {count}.")
+    if not 1 <= count <= _MOST_THREADS:
+        raise ValueError(f"set_num_threads: expected 1 to {_MOST_THREADS}, got {count}.")
     _threads[:] = [int(count)]
 
 
@@ -70,8 +71,8 @@ def _default_threads() -> int:
     given = os.environ.get("MINIKERAS_NUM_THREADS")
     if not given:
         return usable_cores()
-    if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"MINIKERAS_NUM_THREADS: expected a number of at least 1, got {given!r}.")
+    if not given.isdecimal() or not 1 <= int(given) <= _MOST_THREADS:
+        raise ValueError(f"MINIKERAS_NUM_THREADS: expected 1 to {_MOST_THREADS}, got {given!r}.")
     return int(given)
 
 

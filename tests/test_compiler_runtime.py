@@ -416,9 +416,9 @@ def test_an_interrupt_anywhere_leaves_no_thread_behind(monkeypatch):
     assert threads._dismissed() and _threads_of_the_system() <= before
 
 
-@pytest.mark.parametrize("count", [0, -1])
+@pytest.mark.parametrize("count", [0, -1, 10**9])
 def test_number_of_threads_is_checked(count):
-    with pytest.raises(ValueError, match=f"set_num_threads: expected at least 1, got {count}"):
+    with pytest.raises(ValueError, match=f"set_num_threads: expected 1 to 1024, got {count}"):
         config.set_num_threads(count)
 
 
@@ -426,10 +426,10 @@ def test_number_of_threads_from_the_environment(monkeypatch):
     config._threads.clear()
     monkeypatch.setenv("MINIKERAS_NUM_THREADS", "3")
     assert config.get_num_threads() == 3
-    for wrong in ("0", "many"):
+    for wrong in ("0", "many", "1000000000"):
         config._threads.clear()
         monkeypatch.setenv("MINIKERAS_NUM_THREADS", wrong)
-        with pytest.raises(ValueError, match="MINIKERAS_NUM_THREADS: expected a number"):
+        with pytest.raises(ValueError, match="MINIKERAS_NUM_THREADS: expected 1 to 1024"):
             config.get_num_threads()
     monkeypatch.delenv("MINIKERAS_NUM_THREADS")
     assert 1 <= config.get_num_threads() <= os.cpu_count()
@@ -637,6 +637,15 @@ def test_a_disk_that_refuses_is_harmless(tmp_path):
     """
     assert python(textwrap.dedent(script) + textwrap.dedent(COUNTED), tmp_path) == COMPILED
     assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_an_entry_that_others_may_write_is_not_read(tmp_path):
+    name = store.key("text")
+    store.write(tmp_path, name, b"code")
+    assert store.read(tmp_path, name) == b"code"
+    (tmp_path / name).chmod(0o622)
+    assert store.read(tmp_path, name) is None
 
 
 @posix

@@ -1,8 +1,8 @@
 """Keep compiled code on the disk, from one process to the next.
 
-Code that is loaded runs with the user's rights, so it is read only from a folder that the user owns
-and nobody else may write to, and only if its checksum fits. Whatever goes wrong with the disk, the
-code is compiled anew.
+Code that is loaded runs with the user's rights, so it is read only from a folder and a file that
+the user owns and nobody else may write to, and only if its checksum fits. Whatever goes wrong with
+the disk, the code is compiled anew.
 """
 
 import contextlib
@@ -52,11 +52,12 @@ def read(path: Path, name: str) -> bytes | None:
     """Return the entry `name` of a folder; None if it is missing or damaged."""
     file = path / name
     try:
-        content = file.read_bytes()
+        with file.open("rb") as opened:  # by a path that others may have changed in the meantime
+            own, content = _private(os.fstat(opened.fileno())), opened.read()
     except OSError:
         return None
     payload = content[_HEADER:]
-    if content[:_HEADER] != _header(name, payload):
+    if not own or content[:_HEADER] != _header(name, payload):
         _logger.debug("damaged entry %s", file)
         with contextlib.suppress(OSError):
             file.unlink()
@@ -130,7 +131,7 @@ def _place() -> Path:
 
 
 def _private(status: os.stat_result) -> bool:
-    """Say whether a folder is this user's alone; Windows keeps users' folders apart by itself."""
+    """Say whether a path is this user's alone; Windows keeps users' folders apart by itself."""
     if os.name == "nt":
         return True
     others = stat.S_IWGRP | stat.S_IWOTH
