@@ -65,9 +65,17 @@ def diag(x: Any, k: int = 0) -> Any:
         return diagonal(x, k)
     if x.ndim != 1:
         raise ValueError(f"diag: expected one or two axes, got shape {tuple(x.shape)}.")
-    n = x.shape[0] + abs(k)
-    flat = _place_slice(x, key=(_diagonal(n, n, k),), shape=(n * n,))
-    return basic.reshape(flat, shape=(n, n))
+    return matrices(x, k)
+
+
+@composite
+def matrices(diagonal: Any, k: int = 0) -> Any:
+    """Return matrices whose k-th diagonals are the vectors along the last axis."""
+    *others, n = as_tensor(diagonal).shape
+    n += abs(k)
+    key = (..., _diagonal(n, n, k))
+    flat = _place_slice(diagonal, key=key, shape=(*others, n * n))
+    return basic.reshape(flat, shape=(*others, n, n))
 
 
 def diagflat(x: Any, k: int = 0) -> Any:

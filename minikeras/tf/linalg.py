@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from minikeras import ops as _ops
-from minikeras.core.tensor import as_tensor
+from minikeras.ops.diagonals import matrices as _matrices
 from minikeras.ops.linalg import l2_normalize as _l2_normalize
 from minikeras.tf.adapt import adapted as _adapted
 from minikeras.tf.products import matmul as matmul
@@ -22,7 +20,8 @@ cholesky = _adapted(_ops.cholesky, "input")
 qr = _adapted(_ops.qr, "input")
 eigh = _adapted(_ops.eigh, "tensor")
 trace = _adapted(_ops.trace, "x", axis1=-2, axis2=-1)
-diag_part = _adapted(_ops.diagonal, "input", axis1=-2, axis2=-1)
+diag = _adapted(_matrices, "diagonal k")
+diag_part = _adapted(_ops.diagonal, "input k", axis1=-2, axis2=-1)
 l2_normalize = _adapted(_l2_normalize, "x axis epsilon")
 cross = _adapted(_ops.cross, "a b")
 
@@ -33,9 +32,3 @@ def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name:
         return _ops.svd(tensor, compute_uv=False)
     u, s, v = _ops.svd(tensor, full_matrices)
     return s, u, _ops.swapaxes(v, -1, -2)
-
-
-def diag(diagonal: Any, name: Any = None) -> Any:
-    """Return matrices with the last axis on their diagonals."""
-    rows = as_tensor(diagonal)[..., None]
-    return _ops.where(np.eye(rows.shape[-2], dtype=bool), rows, 0)
