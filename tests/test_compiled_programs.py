@@ -464,3 +464,12 @@ def test_fusing_looks_only_at_groups_that_lie_between_two_others(monkeypatch):
         return len(looked)
 
     assert recurrent(64) < 200_000  # 45,000 to 65,000; two million without an order of groups
+
+
+@pytest.mark.parametrize(("columns", "joined"), [(1, False), (2, True)])
+def test_what_follows_a_long_column_of_sums_is_computed_by_vectors(columns, joined):
+    shapes = (300, 5), (5, columns)
+    inputs = [np.random.default_rng(2).normal(size=shape).astype("f4") for shape in shapes]
+    both = agree(lambda x, w: [ops.exp(x @ w)], inputs)
+    (product,) = (g for g in both.native.plan.groups if not g.loop)
+    assert (product.epilogue is not None) == joined

@@ -21,6 +21,8 @@ from minikeras.core.dispatch import Node
 from minikeras.core.spec import broadcast
 
 _FLOATS = ("float32", "float64")
+_LONG = 64
+"""Numbers of a column that are worth a kernel of their own."""
 
 
 def lower(group: Group, views: Views, stored: Sequence[Any]) -> list[Step] | str:
@@ -62,7 +64,16 @@ def _by_table(group: Group, views: Views, stored: Sequence[Any]) -> list[Step] |
 
 
 def takes_epilogue(node: Node) -> bool:
-    """Tell whether the kernel of a node can go on with a loop group."""
+    """Tell whether the kernel of a node can go on with a loop group, and gains by it."""
+    # A column's sums are finished one by one, and exp of one costs as much as of a vector of them.
+    column = node.op.name == "matmul" and node.outputs[0].plain_shape[-1:] == (1,)
+    if column and max(size(node.outputs[0].plain_shape), node.inputs[0].plain_shape[-1]) >= _LONG:
+        return False
+    return is_native(node)
+
+
+def is_native(node: Node) -> bool:
+    """Tell whether a node is a product or convolution with a kernel."""
     return node.op.name in _WITH_EPILOGUE and kind_of(node.outputs[0]) in _FLOATS
 
 

@@ -7,7 +7,7 @@ from minikeras.compiler.decomposing.table import decompose
 from minikeras.compiler.fusion.groups import Fusion, Group, reads_in_step
 from minikeras.compiler.fusion.order import Order
 from minikeras.compiler.fusion.views import size
-from minikeras.compiler.lowering.table import lower, takes_epilogue
+from minikeras.compiler.lowering.table import is_native, lower, takes_epilogue
 from minikeras.compiler.native.program import Flag
 from minikeras.compiler.planning.actions import Action, Call, Check
 from minikeras.compiler.planning.repeat import repeated
@@ -61,7 +61,7 @@ class Plan:
             group
             for group in self.order.groups
             if not group.loop
-            and not takes_epilogue(group.main)
+            and not is_native(group.main)
             and group.main.op.name not in _NEVER_RAISES
         ]
         sources = [self.views.of(t).source.key for t in self.outputs]
