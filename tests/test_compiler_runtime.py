@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from minikeras import config
-from minikeras.compiler.native import llvm, machine, records, store, threads
+from minikeras.compiler.native import llvm, machine, records, sharing, store, threads
 from minikeras.compiler.native.driver import driver
 from minikeras.compiler.native.emit import Code
 
@@ -102,7 +102,8 @@ class Program:
         self.words = np.array([*(word for record in records for word in record), *END], np.int64)
 
     def run(self, parallel=True):
-        threads.run(self.table.ctypes.data, self.words.ctypes.data, parallel)
+        run = threads.run if parallel else threads.run_alone
+        run(self.table.ctypes.data, self.words.ctypes.data)
 
     def run_small(self):
         driver().run_small(self.table.ctypes.data, self.words.ctypes.data)
@@ -371,6 +372,48 @@ def test_a_system_without_threads_left_runs_alone(monkeypatch, caplog):
 def _threads_of_the_system():
     folder = "/proc/self/task"
     return len(os.listdir(folder)) if os.path.isdir(folder) else 0
+
+
+class Runs:
+    """A clock, and what runs take by it, in ms: `shared` on all threads and `alone` on one."""
+
+    def __init__(self, monkeypatch, shared, alone):
+        self.now, self.shared, self.alone, self.ways = 0.0, shared, alone, ""
+        monkeypatch.setattr(sharing, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(threads, "run", lambda *_: self._pass("s", self.shared))
+        monkeypatch.setattr(threads, "run_alone", lambda *_: self._pass("a", self.alone))
+        self._run = sharing.Sharing(0, 0).run
+
+    def _pass(self, way, took):
+        self.now += took / 1e3
+        self.ways += way
+
+    def __call__(self, count):
+        self.ways = ""
+        for _ in range(count):
+            self._run()
+        return self.ways
+
+
+def test_programs_are_shared_unless_one_thread_is_quicker(monkeypatch):
+    config.set_num_threads(2)
+    runs = Runs(monkeypatch, shared=5, alone=9)
+    assert runs(50) == "sa" + 48 * "s"
+    runs.shared = 100  # others want the cores
+    assert runs(200).count("s") < 10
+    runs.shared = 5
+    assert "sss" in runs(1000)
+    assert runs(20) == 20 * "s"
+
+
+def test_programs_that_gain_nothing_by_threads_run_on_one(monkeypatch):
+    runs = Runs(monkeypatch, shared=8, alone=4)
+    ways = runs(1000)
+    assert ways.startswith("sa") and ways.count("s") < 50
+
+
+def test_long_programs_are_not_tried_on_one_thread_for_nothing(monkeypatch):
+    assert "a" not in Runs(monkeypatch, shared=100, alone=190)(20)
 
 
 @native

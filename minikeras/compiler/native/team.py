@@ -13,8 +13,7 @@ LINE = 128
 """Bytes from one thread's counter to the next: processors fetch lines of 64 by twos."""
 # Of the team's memory. One line: what changes for each program; then what never changes.
 BUFFERS, RECORDS, TAKEN = 0, 8, 16
-THREADS, IDLE_SPINS, WAIT_SPINS = LINE, LINE + 8, LINE + 16
-YIELD, LOCK, UNLOCK, SLEEP, WAKE = (LINE + 24 + 8 * i for i in range(5))
+THREADS, SPINS, LOCK, UNLOCK, SLEEP, WAKE = (LINE + 8 * i for i in range(6))
 SLEEPERS = 2 * LINE
 MUTEX, CONDITION = 3 * LINE, 4 * LINE
 COUNTERS = 5 * LINE
@@ -69,21 +68,47 @@ _SHARE = """
 _BARRIER = """
   br i1 %flagged, label %barrier, label %next
 barrier:
-  call void @arrive(ptr %mine)
+  call i64 @arrive(ptr %team, ptr %mine)
   call void @meet(ptr %team, ptr %mine)
   br label %next"""
 
-# What the team's threads share. `seq_cst` in two places settles the race between a worker that
-# falls asleep (it says so, then looks at the count) and a caller who begins (it raises the count,
-# then looks for sleepers): at least one of them sees the other.
+# A thread that waits spins for a while and then sleeps, so that others may have its core: who
+# sleeps is given one soon after being woken up, who merely yields is the last in the queue.
+# `seq_cst` in two places settles the race between one that falls asleep (it says so, then looks at
+# the count) and one that arrives (it raises its count, then looks for sleepers): at least one of
+# them sees the other.
 _TOGETHER = f"""
 declare i64 @llvm.umin.i64(i64, i64)
 
-define internal i64 @arrive(ptr %mine) alwaysinline {{
+define internal i64 @arrive(ptr %team, ptr %mine) alwaysinline {{
+entry:
   %count = load i64, ptr %mine
   %one_more = add i64 %count, 1
-  store atomic i64 %one_more, ptr %mine release, align 8
+  store atomic i64 %one_more, ptr %mine seq_cst, align 8
+  %sleepers_at = getelementptr i8, ptr %team, i64 {SLEEPERS}
+  %sleepers = load atomic i64, ptr %sleepers_at seq_cst, align 8
+  %none = icmp eq i64 %sleepers, 0
+  br i1 %none, label %end, label %wake
+wake:
+  call void @wake(ptr %team)
+  br label %end
+end:
   ret i64 %one_more
+}}
+
+define internal void @wake(ptr %team) noinline {{
+  %mutex = getelementptr i8, ptr %team, i64 {MUTEX}
+  %condition = getelementptr i8, ptr %team, i64 {CONDITION}
+  %lock_at = getelementptr i8, ptr %team, i64 {LOCK}
+  %lock = load ptr, ptr %lock_at
+  call i32 %lock(ptr %mutex)
+  %unlock_at = getelementptr i8, ptr %team, i64 {UNLOCK}
+  %unlock = load ptr, ptr %unlock_at
+  call i32 %unlock(ptr %mutex)
+  %broadcast_at = getelementptr i8, ptr %team, i64 {WAKE}
+  %broadcast = load ptr, ptr %broadcast_at
+  call i32 %broadcast(ptr %condition)
+  ret void
 }}
 
 define internal void @meet(ptr %team, ptr %mine) alwaysinline {{
@@ -109,58 +134,35 @@ end:
 
 define internal void @wait(ptr %team, ptr %counter, i64 %count) alwaysinline {{
 entry:
-  %limit_at = getelementptr i8, ptr %team, i64 {WAIT_SPINS}
+  %limit_at = getelementptr i8, ptr %team, i64 {SPINS}
   %limit = load i64, ptr %limit_at
   br label %look
 look:
-  %spins = phi i64 [ 0, %entry ], [ %spins_next, %pause ], [ 0, %yield ]
+  %spins = phi i64 [ 0, %entry ], [ %spins_next, %pause ]
   %seen = load atomic i64, ptr %counter acquire, align 8
   %reached = icmp sge i64 %seen, %count
   br i1 %reached, label %end, label %again
 again:
   %patient = icmp slt i64 %spins, %limit
-  br i1 %patient, label %pause, label %yield
+  br i1 %patient, label %pause, label %sleep
 pause:
   {_PAUSE}
   %spins_next = add i64 %spins, 1
   br label %look
-yield:
-  %yield_at = getelementptr i8, ptr %team, i64 {YIELD}
-  %give_way = load ptr, ptr %yield_at
-  call i32 %give_way()
-  br label %look
+sleep:
+  call void @doze(ptr %team, ptr %counter, i64 %count)
+  br label %end
 end:
   ret void
 }}
 
 define internal void @begin(ptr %team, ptr %buffers, ptr %records) {{
-entry:
   %buffers_at = getelementptr i8, ptr %team, i64 {BUFFERS}
   store ptr %buffers, ptr %buffers_at
   %records_at = getelementptr i8, ptr %team, i64 {RECORDS}
   store ptr %records, ptr %records_at
   %mine = getelementptr i8, ptr %team, i64 {COUNTERS}
-  %count = load i64, ptr %mine
-  %one_more = add i64 %count, 1
-  store atomic i64 %one_more, ptr %mine seq_cst, align 8
-  %sleepers_at = getelementptr i8, ptr %team, i64 {SLEEPERS}
-  %sleepers = load atomic i64, ptr %sleepers_at seq_cst, align 8
-  %none = icmp eq i64 %sleepers, 0
-  br i1 %none, label %end, label %wake
-wake:
-  %mutex = getelementptr i8, ptr %team, i64 {MUTEX}
-  %condition = getelementptr i8, ptr %team, i64 {CONDITION}
-  %lock_at = getelementptr i8, ptr %team, i64 {LOCK}
-  %lock = load ptr, ptr %lock_at
-  call i32 %lock(ptr %mutex)
-  %unlock_at = getelementptr i8, ptr %team, i64 {UNLOCK}
-  %unlock = load ptr, ptr %unlock_at
-  call i32 %unlock(ptr %mutex)
-  %broadcast_at = getelementptr i8, ptr %team, i64 {WAKE}
-  %broadcast = load ptr, ptr %broadcast_at
-  call i32 %broadcast(ptr %condition)
-  br label %end
-end:
+  call i64 @arrive(ptr %team, ptr %mine)
   ret void
 }}
 
@@ -179,7 +181,7 @@ entry:
 go:
   call void @begin(ptr %team, ptr %buffers, ptr %records)
   call void @team(ptr %buffers, ptr %records, ptr %team, ptr %mine)
-  call i64 @arrive(ptr %mine)
+  call i64 @arrive(ptr %team, ptr %mine)
   call void @meet(ptr %team, ptr %mine)
   %taken_at = getelementptr i8, ptr %team, i64 {TAKEN}
   store atomic i64 0, ptr %taken_at release, align 8
@@ -210,28 +212,10 @@ entry:
   %team_at = getelementptr i8, ptr %mine, i64 {TEAM}
   %team = load ptr, ptr %team_at
   %leader = getelementptr i8, ptr %team, i64 {COUNTERS}
-  %limit_at = getelementptr i8, ptr %team, i64 {IDLE_SPINS}
-  %limit = load i64, ptr %limit_at
   br label %idle
 idle:
-  %count = call i64 @arrive(ptr %mine)
-  br label %look
-look:
-  %spins = phi i64 [ 0, %idle ], [ %spins_next, %pause ]
-  %seen = load atomic i64, ptr %leader acquire, align 8
-  %begun = icmp sge i64 %seen, %count
-  br i1 %begun, label %work, label %again
-again:
-  %patient = icmp slt i64 %spins, %limit
-  br i1 %patient, label %pause, label %sleep
-pause:
-  {_PAUSE}
-  %spins_next = add i64 %spins, 1
-  br label %look
-sleep:
-  call void @doze(ptr %team, ptr %leader, i64 %count)
-  br label %work
-work:
+  %count = call i64 @arrive(ptr %team, ptr %mine)
+  call void @wait(ptr %team, ptr %leader, i64 %count)
   %records_at = getelementptr i8, ptr %team, i64 {RECORDS}
   %records = load ptr, ptr %records_at
   %over = icmp eq ptr %records, null
@@ -240,13 +224,13 @@ walk:
   %buffers_at = getelementptr i8, ptr %team, i64 {BUFFERS}
   %buffers = load ptr, ptr %buffers_at
   call void @team(ptr %buffers, ptr %records, ptr %team, ptr %mine)
-  call i64 @arrive(ptr %mine)
+  call i64 @arrive(ptr %team, ptr %mine)
   br label %idle
 end:
   ret ptr null
 }}
 
-define internal void @doze(ptr %team, ptr %leader, i64 %count) {{
+define internal void @doze(ptr %team, ptr %counter, i64 %count) noinline {{
 entry:
   %mutex = getelementptr i8, ptr %team, i64 {MUTEX}
   %condition = getelementptr i8, ptr %team, i64 {CONDITION}
@@ -261,9 +245,9 @@ entry:
   atomicrmw add ptr %sleepers, i64 1 seq_cst
   br label %look
 look:
-  %seen = load atomic i64, ptr %leader seq_cst, align 8
-  %begun = icmp sge i64 %seen, %count
-  br i1 %begun, label %end, label %rest
+  %seen = load atomic i64, ptr %counter seq_cst, align 8
+  %reached = icmp sge i64 %seen, %count
+  br i1 %reached, label %end, label %rest
 rest:
   call i32 %sleep(ptr %condition, ptr %mutex)
   br label %look

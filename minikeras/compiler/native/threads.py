@@ -25,8 +25,7 @@ from minikeras import config
 from minikeras.compiler.native import team
 from minikeras.compiler.native.driver import driver
 
-_IDLE_SECONDS = 80e-6  # between the steps of a training loop workers need not be woken up
-_WAIT_SPINS = 4000  # thereafter a thread that waits for another lets others use the core
+_SPIN_SECONDS = 80e-6  # between the steps of a training loop workers need not be woken up
 _STACK = 2 << 20  # beyond what the system gives: kernels may keep scratch there
 _OBJECT = 256  # bytes, more than any system's pthread_attr_t needs
 
@@ -36,16 +35,15 @@ _team: "Team | None" = None
 _over = False  # the interpreter is on its way out: start no more workers
 
 
-def run(buffers: int, records: int, parallel: bool) -> None:
-    """Run a program, given the addresses of its table of buffers and of its records.
+def run(buffers: int, records: int) -> None:
+    """Run a program on all threads, given the addresses of its buffers and of its records."""
+    hired = _team if _team and _team.threads == config.get_num_threads() else _hired()
+    if not hired or not hired.run(buffers, records):
+        run_alone(buffers, records)
 
-    Args:
-        parallel: whether it is worth handing shares to other threads.
-    """
-    if parallel:
-        hired = _team if _team and _team.threads == config.get_num_threads() else _hired()
-        if hired and hired.run(buffers, records):
-            return
+
+def run_alone(buffers: int, records: int) -> None:
+    """Run a program on the calling thread."""
     driver().run(buffers, records)
 
 
@@ -90,9 +88,7 @@ class Team:
         system = _system()
         words = {
             team.THREADS: self.threads,
-            team.IDLE_SPINS: _idle_spins(),
-            team.WAIT_SPINS: _WAIT_SPINS,
-            team.YIELD: _address(system.sched_yield),
+            team.SPINS: _spins(),
             team.LOCK: _address(system.pthread_mutex_lock),
             team.UNLOCK: _address(system.pthread_mutex_unlock),
             team.SLEEP: _address(system.pthread_cond_wait),
@@ -185,14 +181,14 @@ def _check(error: int) -> None:
 
 
 @functools.cache
-def _idle_spins() -> int:
-    """Return how many turns of a spin loop take `_IDLE_SECONDS`; processors differ twentyfold."""
+def _spins() -> int:
+    """Return how many turns of a spin loop take `_SPIN_SECONDS`; processors differ twentyfold."""
     spin, turns, best = driver().spin, 200, float("inf")
     for _ in range(3):
         start = time.perf_counter()
         spin(turns)
         best = min(best, time.perf_counter() - start)
-    return max(1, int(turns * _IDLE_SECONDS / best))
+    return max(1, int(turns * _SPIN_SECONDS / best))
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from minikeras.compiler.native import llvm, threads
 from minikeras.compiler.native.driver import driver
 from minikeras.compiler.native.program import Kernel, Step
 from minikeras.compiler.native.records import BARRIER, BRANCH, END, HEADER
+from minikeras.compiler.native.sharing import Sharing
 from minikeras.compiler.planning.actions import Call, Check, Jump, Mark
 from minikeras.compiler.planning.memory import Memory, address, key_of, viewed
 from minikeras.compiler.planning.plan import Plan
@@ -250,12 +251,13 @@ class _Native:
         self._records = (ctypes.c_int64 * len(words))(*words)
         self._table, self._start = ctypes.addressof(memory.table), ctypes.addressof(self._records)
         self._doubts = doubts
-        self._parallel = work > _WORTH_THREADS
         self._small = work < _WORTH_THREADS // 4 and not loops
         self.tiny = self._small and not doubts
         run, table, start = driver().run_small, self._table, self._start
         self.quickly = functools.partial(run, table, start)
         """Runs the program if it is `tiny`."""
+        alone = functools.partial(threads.run_alone, table, start)
+        self._run = Sharing(table, start).run if work > _WORTH_THREADS else alone
 
     @property
     def over(self) -> bool:
@@ -271,7 +273,7 @@ class _Native:
         if self._small:
             self.quickly()
         else:
-            threads.run(self._table, self._start, self._parallel)
+            self._run()
         return not self._doubts or not any(self._doubts)
 
 
