@@ -229,6 +229,40 @@ def test_gradients_are_those_of_the_code_as_written(training):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * max(1, abs(b).max()))
 
 
+def _two_heads():
+    x = Input((12,))
+    z = layers.Dense(4)(x)
+    return Model(x, {"p": layers.Softmax()(z), "q": [ops.sigmoid(z), z]})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Sequential([Input((12,)), layers.Dense(8, "relu"), layers.Dense(4, "softmax")]),
+        lambda: layers.Dense(4, "sigmoid"),
+        layers.Softmax,
+        _two_heads,
+    ],
+)
+def test_probabilities_know_their_logits_after_every_call(make):
+    layer, x = make(), as_tensor(1000 * numbers(800, 12, seed=3).astype("float32"))
+    found = []
+    for _ in range(4):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            y = y["p"] if isinstance(y, dict) else y
+            loss = ops.categorical_crossentropy(np.eye(y.shape[-1])[np.arange(800) % 4], y)
+        other = layer(x)
+        other = other["p"] if isinstance(other, dict) else other
+        found.append([y.logits, other.logits, loss, tape.gradient(loss, x)])
+    assert layer._often._calls._found
+    assert float(ops.max(found[0][2])) > 100
+    with np.errstate(under="ignore"):
+        for first, last in zip(found[0], found[-1], strict=True):
+            np.testing.assert_allclose(first, last, rtol=1e-4, atol=1e-3)
+
+
 def test_only_gradients_that_are_wanted_are_computed():
     model = _model()
     model.layers[0].trainable = False

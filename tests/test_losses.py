@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from minikeras import losses, ops, registry
+import minikeras
+from minikeras import losses, ops, registry, tf
 from minikeras.core.check import check_gradients
 from minikeras.core.graph import collect
 from minikeras.core.tape import GradientTape
@@ -215,6 +216,71 @@ def test_labels_keep_their_value_in_float16():
 def test_one_class_is_warned_of():
     with pytest.warns(SyntaxWarning, match="Consider using 'binary_crossentropy'"):
         losses.CategoricalCrossentropy()(np.ones((2, 1)), np.ones((2, 1)))
+
+
+# ---- logits behind probabilities -----------------------------------------------------------------
+
+WIDE = np.float32([[50, -50], [200, -200], [1, 2]])  # their softmax rounds to 0 and 1
+KNOWING = {
+    "categorical_crossentropy": (ops.softmax, np.float32([[0, 1], [0, 1], [1, 0]])),
+    "sparse_categorical_crossentropy": (ops.softmax, np.array([1, 1, 0])),
+    "binary_crossentropy": (ops.sigmoid, np.float32([[0, 1], [0, 1], [1, 0]])),
+}
+
+
+@pytest.mark.parametrize("name", KNOWING)
+@pytest.mark.parametrize("way", [lambda f: f, minikeras.function], ids=["eager", "function"])
+def test_the_output_of_an_activation_counts_as_its_logits(name, way):
+    activation, targets = KNOWING[name]
+    loss = lambda x, **options: getattr(losses, name)(targets, x, **options)
+    found = derivatives(way(lambda x: loss(activation(x))))
+    expected = derivatives(way(lambda x: loss(x, from_logits=True)))
+    for got, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert float(ops.max(found[0])) > 40
+    assert np.abs(found[1][:2]).min() == pytest.approx(0.5, abs=0.5)
+
+
+def derivatives(function):
+    """Return a function's values, their gradient, and that of the gradient's squares."""
+    x = Variable(WIDE)
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            y = function(x)
+        grad = inner.gradient(y, x)
+        total = ops.sum(grad * grad)
+    return y, np.asarray(grad), np.asarray(outer.gradient(total, x))
+
+
+@pytest.mark.parametrize("name", KNOWING)
+def test_probabilities_of_anything_else_are_limited(name):
+    activation, targets = KNOWING[name]
+    loss = getattr(losses, name)
+    between = loss(targets, 1 * activation(WIDE))
+    np.testing.assert_array_equal(between, loss(targets, np.asarray(activation(WIDE))))
+    assert float(ops.max(between)) < 17
+    whole = ops.softmax(np.float32([[60, 0], [0, 0]]), axis=(0, 1))
+    hot = np.float32([[0, 1], [0, 1]])
+    assert not hasattr(whole, "logits")
+    assert float(ops.max(losses.categorical_crossentropy(hot, whole))) < 17
+
+
+@pytest.mark.parametrize("name", KNOWING)
+def test_logits_that_are_none_are_warned_of(name):
+    activation, targets = KNOWING[name]
+    loss = getattr(losses, name)
+    message = f"{name}: expected logits .* Remove the {activation.__name__}"
+    with pytest.warns(UserWarning, match=message):
+        found = loss(targets, activation(WIDE), from_logits=True)
+    np.testing.assert_array_equal(found, loss(targets, WIDE, from_logits=True))
+
+
+def test_tensorflows_functions_take_logits_as_they_are():
+    once = ops.softmax(WIDE)
+    plain = np.asarray(once)
+    for name, labels in (("sparse_softmax", [0, 1, 0]), ("softmax", plain), ("sigmoid", plain)):
+        function = getattr(tf.nn, f"{name}_cross_entropy_with_logits")
+        np.testing.assert_array_equal(function(labels, once), function(labels, plain))
 
 
 # ---- the base class ------------------------------------------------------------------------------

@@ -20,14 +20,16 @@ class Tensor:
     """An immutable n-dimensional array of one dtype; the base of eager and symbolic tensors.
 
     `key` is a number of its own for every tensor: tapes know tensors by it, so that they keep
-    no tensor alive. Operators are hung on by `minikeras.ops.operators`.
+    no tensor alive. `logits`, which most tensors do not have, is what a softmax or sigmoid made
+    this one of. Operators are hung on by `minikeras.ops.operators`.
     """
 
-    __slots__ = ("__weakref__", "key")
+    __slots__ = ("__weakref__", "key", "logits")
     # NumPy's own operators step back for ours: `ndarray - tensor` is `tensor.__rsub__`.
     __array_priority__ = 100
 
     key: int
+    logits: "Tensor"
 
     @property
     def shape(self) -> TensorShape:

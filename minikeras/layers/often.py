@@ -117,4 +117,4 @@ def _from_here(thing: Any) -> bool:
 
 
 def _is_known(op: Any) -> bool:
-    return type(op) is Primitive or hasattr(op, "activity_regularizer")
+    return isinstance(op, Primitive) or hasattr(op, "activity_regularizer")

@@ -1,6 +1,7 @@
 """Losses of classes: crossentropies, hinges, and overlaps of masks.
 
 Every function returns a loss for each sample; the class of the same name makes a `Loss` of it.
+Where `y_pred` comes right out of a softmax or sigmoid, crossentropies take the logits before it.
 """
 
 import warnings

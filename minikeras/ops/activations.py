@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minikeras.core.basic import floating, total
-from minikeras.core.tensor import Array
+from minikeras.core.dispatch import Primitive
+from minikeras.core.tensor import Array, EagerTensor, as_tensor
 from minikeras.ops.define import all_axes, composite, named, one_axis, unary
 from minikeras.ops.elementwise import (
     absolute,
@@ -30,8 +31,28 @@ from minikeras.ops.special import erfc
 #
 # Where a rule multiplies by a truth value, that is many times faster than choosing with `where`.
 
+
+class _Squashing(Primitive):
+    """A softmax or sigmoid: what it makes knows its logits, of which crossentropies are computed.
+
+    Probabilities that were rounded to 0 or 1 would have neither the loss nor a gradient.
+    """
+
+    def __call__(self, x: Any, **params: Any) -> Any:
+        x = x if type(x) is EagerTensor else as_tensor(x)
+        y = super().__call__(x, **params)
+        if not params or len(params["axis"]) == 1:  # no crossentropy is over several
+            y.logits = x
+        return y
+
+
 # exp(-x) may overflow to inf, and 1 / inf is the right 0; unlike tanh, this keeps small results.
-sigmoid = unary("sigmoid", lambda x: 1 / (1 + np.exp(-x)), lambda g, y: g * (y * (1 - y)))
+sigmoid = unary(
+    "sigmoid",
+    lambda x: 1 / (1 + np.exp(-x)),
+    lambda g, y: g * (y * (1 - y)),
+    kind=_Squashing,
+)
 softplus = unary(
     "softplus",
     lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
@@ -215,7 +236,7 @@ def softmax_rule(g: Any, y: Any, axis: tuple[int, ...]) -> Any:
     return pulled - y * sum(pulled, axis, keepdims=True)
 
 
-_softmax = unary("softmax", softmax_of, softmax_rule)
+_softmax = unary("softmax", softmax_of, softmax_rule, kind=_Squashing)
 _log_softmax = unary(
     "log_softmax", _log_softmax_of, lambda g, y, axis: g - exp(y) * sum(g, axis, keepdims=True)
 )

@@ -1,5 +1,9 @@
-"""Compute cross-entropies, the losses of classification."""
+"""Compute cross-entropies, the losses of classification.
 
+Probabilities that come right out of a softmax or sigmoid are not looked at, but their logits.
+"""
+
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,20 @@ from minikeras.ops.activations import _log_softmax, _softmax, sigmoid, softmax_o
 from minikeras.ops.define import all_axes, binary, composite
 from minikeras.ops.elementwise import clip, log
 from minikeras.ops.reduction import sum
+
+
+def _seen_through(who: str, made_by: str, output: Any, from_logits: bool) -> tuple[Any, bool]:
+    """Return the logits of `output` if it knows them, and whether what is returned are logits."""
+    logits = getattr(output, "logits", None)
+    if logits is None:
+        return output, from_logits
+    if from_logits:
+        warnings.warn(
+            f"{who}: expected logits because of from_logits=True, got the output of an activation, "
+            f"whose own logits are taken. Remove the {made_by}, or from_logits=True.",
+            stacklevel=4,
+        )
+    return logits, True
 
 
 def _pair(who: str, target: Any, output: Any) -> tuple[Any, Any]:
@@ -45,6 +63,7 @@ def categorical_crossentropy(
             `[epsilon(), 1 - epsilon()]`.
         from_logits: whether `output` goes through `log_softmax` instead.
     """
+    output, from_logits = _seen_through("categorical_crossentropy", "softmax", output, from_logits)
     target, output = _pair("categorical_crossentropy", target, output)
     if not output.shape:
         raise ValueError("categorical_crossentropy: expected at least one axis, got scalars.")
@@ -72,6 +91,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
         output: probabilities, which are limited to `[epsilon(), 1 - epsilon()]`.
         from_logits: whether `output` goes through `sigmoid` before.
     """
+    output, from_logits = _seen_through("binary_crossentropy", "sigmoid", output, from_logits)
     target, output = _pair("binary_crossentropy", target, output)
     if from_logits:
         return _binary_crossentropy(output, target)
@@ -156,6 +176,9 @@ def sparse_categorical_crossentropy(
 
     Raises `ValueError` for a label that is no class, when its value is known.
     """
+    output, from_logits = _seen_through(
+        "sparse_categorical_crossentropy", "softmax", output, from_logits
+    )
     (output,) = floating([output])
     target = astype(as_tensor(target), np.dtype("int64"))
     if axis not in (-1, output.ndim - 1):

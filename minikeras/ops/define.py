@@ -24,10 +24,16 @@ def _first(x: Spec, **_: Any) -> Spec:
 
 
 def unary(
-    name: str, forward: Any, vjp: Vjp | None = None, *, integers: bool = False, doc: str = ""
+    name: str,
+    forward: Any,
+    vjp: Vjp | None = None,
+    *,
+    integers: bool = False,
+    doc: str = "",
+    kind: type[Primitive] = Primitive,
 ) -> Primitive:
     """Make an elementwise op of one tensor; integers become `floatx()` unless `integers`."""
-    return Primitive(
+    return kind(
         name,
         forward,
         _first,

@@ -3,7 +3,9 @@
 from typing import Any
 
 from minikeras import ops as _ops
+from minikeras.core.basic import floating as _floating
 from minikeras.core.tensor import as_tensor
+from minikeras.ops.crossentropy import _binary_crossentropy, _pair, _sparse_crossentropy
 from minikeras.ops.linalg import l2_normalize as _l2_normalize
 from minikeras.random import dropout as _dropout
 from minikeras.tf.adapt import adapted as _adapted
@@ -66,12 +68,13 @@ def softmax_cross_entropy_with_logits(
 
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: Any = None) -> Any:
     """Return the cross-entropy of each row of `logits` with the class number in `labels`."""
-    return _ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    return _sparse_crossentropy(*_floating([logits]), _ops.cast(labels, "int64"))
 
 
 def sigmoid_cross_entropy_with_logits(labels: Any, logits: Any, name: Any = None) -> Any:
     """Return the elementwise cross-entropy of `sigmoid(logits)` with `labels`."""
-    return _ops.binary_crossentropy(labels, logits, from_logits=True)
+    labels, logits = _pair("sigmoid_cross_entropy_with_logits", labels, logits)
+    return _binary_crossentropy(logits, labels)
 
 
 def conv2d(

@@ -30,14 +30,14 @@ STEPS = integers(2, 4, high=3, seed=10)
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
-def run(keras, tf, loss, kwargs, y_true, y_pred, sample_weight=None):
-    """Return the loss and its gradient with respect to the predictions."""
-    function = getattr(keras.losses, loss)
+def run(keras, tf, loss, kwargs, y_true, y_pred, sample_weight=None, activation="linear"):
+    """Return the loss and its gradient with respect to what the activation is given."""
+    function, activation = getattr(keras.losses, loss), keras.activations.get(activation)
     if isinstance(function, type):
         made = function(**kwargs)
-        call = lambda y: made(y_true, y, sample_weight=sample_weight)
+        call = lambda y: made(y_true, activation(y), sample_weight=sample_weight)
     else:
-        call = lambda y: function(y_true, y, **kwargs)
+        call = lambda y: function(y_true, activation(y), **kwargs)
     outputs, (slope,) = gradients(keras, tf, call, [y_pred])
     return flatten(keras, {"y": outputs, "grad": slope})
 
@@ -138,11 +138,32 @@ EDGES = [
     ("dice", {}, (array([[0.0, 0.0]]), array([[0.0, 0.0]]))),
 ]
 
+# Logits whose probabilities are 0 and 1 in float32.
+WIDE = array([[50, -50, 3], [-50, 50, 0], [200, -200, 1], [1, 2, 3]])
+WRONG = array([1, 0, 1, 2], "int32")
+WRONG_HOT, WRONG_BITS = one_hot(WRONG, 3), array([[0, 1, 1], [1, 0, 0], [0, 1, 0], [1, 1, 1]])
+SATURATED = [
+    ("binary_crossentropy", {}, WRONG_BITS),
+    ("binary_crossentropy", {"label_smoothing": 0.2}, WRONG_BITS),
+    ("binary_focal_crossentropy", {}, WRONG_BITS),
+    ("categorical_crossentropy", {}, WRONG_HOT),
+    ("categorical_crossentropy", {"label_smoothing": 0.1}, WRONG_HOT),
+    ("categorical_focal_crossentropy", {}, WRONG_HOT),
+    ("sparse_categorical_crossentropy", {}, WRONG),
+    ("sparse_categorical_crossentropy", {"ignore_class": 2}, WRONG),
+    ("BinaryCrossentropy", {}, WRONG_BITS),
+    ("BinaryFocalCrossentropy", {}, WRONG_BITS),
+    ("CategoricalCrossentropy", {}, WRONG_HOT),
+    ("CategoricalCrossentropy", {"dtype": "float64"}, WRONG_HOT),
+    ("SparseCategoricalCrossentropy", {}, WRONG),
+]
 
-def case(name, loss, kwargs, pair, sample_weight=None, **more):
+
+def case(name, loss, kwargs, pair, sample_weight=None, activation="linear", **more):
     y_true, y_pred = pair
     spec = {"loss": loss, "kwargs": kwargs, "y_true": y_true, "y_pred": y_pred}
-    return Case(FAMILY, name, spec | {"sample_weight": sample_weight}, **more)
+    spec |= {"sample_weight": sample_weight, "activation": activation}
+    return Case(FAMILY, name, spec, **more)
 
 
 CASES = []
@@ -164,6 +185,11 @@ CASES += [
 CASES += [
     case(f"{loss}_edge_{number}", loss, kwargs, pair, free=("y", "grad"))
     for number, (loss, kwargs, pair) in enumerate(EDGES)
+]
+CASES += [
+    case(f"{activation}_{loss}_{number}", loss, kwargs, (target, WIDE), activation=activation)
+    for number, (loss, kwargs, target) in enumerate(SATURATED)
+    for activation in ("softmax", "sigmoid")
 ]
 CASES += [
     case("weights_column", "MeanSquaredError", {}, (TRUE, PRED), WEIGHTS[:, None].copy()),

@@ -113,6 +113,7 @@ def run(keras, tf, **spec):
 
 MSE = {"loss": "mse"}
 SPARSE = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
+SLOW = {"optimizer": ("SGD", {"learning_rate": 1e-5})}
 ADAM = {"optimizer": ("Adam", {"learning_rate": 0.05})}
 BOTH = {"loss": ["mse", "sparse_categorical_crossentropy"]}
 TRAINED = {
@@ -121,6 +122,13 @@ TRAINED = {
     "regression_adam": (regression, MSE | ADAM, ROWS, TARGETS),
     "classifier": (classifier, SPARSE, ROWS, CLASSES),
     "classifier_adam": (classifier, SPARSE | ADAM, ROWS, CLASSES),
+    "classifier_unscaled": (classifier, SPARSE | SLOW, 255 * ROWS, CLASSES),
+    "classifier_one_hot_unscaled": (
+        classifier,
+        {"loss": "categorical_crossentropy", "metrics": ["categorical_crossentropy"]} | SLOW,
+        255 * ROWS,
+        HOT,
+    ),
     "classifier_acc_name": (classifier, SPARSE | {"metrics": ["acc"]}, ROWS, CLASSES),
     "classifier_one_hot": (
         classifier,
@@ -139,6 +147,12 @@ TRAINED = {
         CLASSES,
     ),
     "binary": (binary, {"loss": "binary_crossentropy", "metrics": ["accuracy"]}, ROWS, BITS),
+    "binary_unscaled": (
+        binary,
+        {"loss": "binary_crossentropy", "metrics": ["binary_crossentropy"]} | SLOW,
+        255 * ROWS,
+        BITS,
+    ),
     "binary_metrics": (
         binary,
         lambda keras: {

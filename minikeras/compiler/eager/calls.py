@@ -92,7 +92,7 @@ class Calls:
         try:
             with overridden(recorders=()):
                 graph = trace(function, tensors, name=self._name, creates=False)
-                return None if graph.effects else _Call(graph)  # they may raise
+                return None if graph.effects else _Call(graph.linked())  # they may raise
         except Exception:  # noqa: BLE001 - it cannot be traced, or raises as it does when run
             return None
 

@@ -24,6 +24,7 @@ class Graph:
         unread: keys of the Variables among `assigned` whose values before do not matter.
         replayable: whether a tape finds in the nodes all that gradients need.
         effects: what is called after every run, with its arguments; they hold slots as above.
+        links: numbers of results that know their logits, and the numbers of these.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Graph:
         unread: frozenset[int] = frozenset(),
         replayable: bool = True,
         effects: Sequence[tuple[Callable[..., None], Any]] = (),
+        links: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.name = name
         self.inputs = list(inputs)
@@ -48,6 +50,7 @@ class Graph:
         self.unread = unread
         self.replayable = replayable
         self.effects = tuple(effects)
+        self.links = tuple(links)
         self.nodes: list[Node] = collect(self.outputs, self.inputs)
 
     @property
@@ -60,7 +63,17 @@ class Graph:
         """The number of tensors that the function returned, and that effects take."""
         return len(self.outputs) - len(self.assigned)
 
-    def computing(self, outputs: Sequence[Tensor]) -> "Graph":
+    def linked(self) -> "Graph":
+        """Return a graph that computes the logits of its results too, which these then know."""
+        results, assigned = self.outputs[: self.results], self.outputs[self.results :]
+        numbers = [i for i, y in enumerate(results) if hasattr(y, "logits")]
+        logits = [results[i].logits for i in numbers]
+        links = [(number, len(results) + i) for i, number in enumerate(numbers)]
+        return self.computing([*results, *logits, *assigned], links) if links else self
+
+    def computing(
+        self, outputs: Sequence[Tensor], links: Sequence[tuple[int, int]] = ()
+    ) -> "Graph":
         """Return a graph of the same inputs with other tensors in the places of its outputs."""
         return Graph(
             self.name,
@@ -72,12 +85,15 @@ class Graph:
             unread=self.unread,
             replayable=self.replayable,
             effects=self.effects,
+            links=links or self.links,
         )
 
     def packed(self, results: Sequence[Tensor]) -> Any:
         """Return what the function returns, after its effects."""
         for effect, arguments in self.effects:
             effect(*fill(arguments, results))
+        for number, place in self.links:
+            results[number].logits = results[place]
         return fill(self.structure, results)
 
     def __str__(self) -> str:
@@ -87,14 +103,22 @@ class Graph:
         return f"<Graph {self.name}: {len(self.nodes)} nodes>"
 
 
+def _knowing(arrays: Sequence[Any]) -> EagerTensor:
+    """Return the only result, which knows its logits."""
+    result = EagerTensor(arrays[0])
+    result.logits = EagerTensor(arrays[1])
+    return result
+
+
 def packer(graph: Graph) -> Callable[[Sequence[Any]], Any]:
     """Return a quick function that makes of arrays what `graph.packed` makes of tensors."""
     structure = graph.structure
     by_graph = lambda arrays: graph.packed(list(map(EagerTensor, arrays)))
-    if graph.effects:
+    only = isinstance(structure, Slot)
+    if graph.effects or (graph.links and not only):
         return by_graph
-    if isinstance(structure, Slot):
-        return lambda arrays: EagerTensor(arrays[0])
+    if only:
+        return _knowing if graph.links else lambda arrays: EagerTensor(arrays[0])
     if type(structure) is tuple and structure and all(isinstance(s, Slot) for s in structure):
         count = len(structure)  # slots are numbered in order
         return lambda arrays: tuple(map(EagerTensor, arrays[:count]))
