@@ -421,18 +421,6 @@ ROUNDED = [
         [X],
         "log_softmax exp",
     ),
-    (
-        "softmax by its sum",
-        lambda x: (y := P.softmax(x, axis=(1,))) / summed(y, 1, keepdims=True),
-        [X],
-        "softmax",
-    ),
-    (
-        "softmax by another sum stays",
-        lambda x: (y := P.softmax(x, axis=(1,))) / summed(y, 0, keepdims=True),
-        [X],
-        "softmax sum divide",
-    ),
     ("sum over nothing", summed, [X], ""),
     ("sum_to its own", lambda x: P.sum_to(x, shape=(5, 6)), [X], ""),
     ("sum of one", lambda x: summed(x, 0), [f(1, 6)], "reshape"),

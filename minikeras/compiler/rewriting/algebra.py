@@ -188,12 +188,6 @@ def _over_inner_axis(op: Any) -> Any:
     return lambda inner, x: op(x, **inner[0].node.params)
 
 
-def _normalized_already(inner: Any) -> Any:
-    shares, again, total = inner
-    wanted = {"axis": shares.node.params["axis"], "keepdims": True}
-    return shares if again.key == shares.key and total.node.params == wanted else None
-
-
 FUNCTIONS: Table = [
     (P.cast(x), lambda x, dtype: x if numpy_dtype(x) == dtype else None),  # to its own dtype -> x
     (P.cast(P.cast(x)), _cast_once),  # cast(cast(x, wider), dtype) -> cast(x, dtype)
@@ -202,8 +196,6 @@ FUNCTIONS: Table = [
     (P.dropout(x, y), lambda x, rate: None if rate else x),  # dropout at rate 0 -> x
     # log(softmax(x)) -> log_softmax(x): fewer digits lost, finite where softmax rounds to 0
     (P.log(P.softmax(x)), _over_inner_axis(P.log_softmax)),
-    # softmax(x) / sum(softmax(x)) -> softmax(x): the sum is 1 or NaN, but for rounding
-    (P.softmax(x) / P.sum(P.softmax(x)), _normalized_already),
 ]
 FUNCTIONS_ALONE: Table = [
     # exp(log_softmax(x)) -> softmax(x): rounding
