@@ -1,5 +1,6 @@
 """Hold the few global settings: default float type, fuzz factor, image layout; threads."""
 
+import numbers
 import os
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def standardize_data_format(data_format: str | None) -> str:
 
 def set_num_threads(count: int) -> None:
     """Set how many threads a compiled program runs on; results do not depend on it."""
+    if not isinstance(count, numbers.Integral):
+        raise TypeError(f"set_num_threads: expected an integer, got {count!r}.")
     if not 1 <= count <= _MOST_THREADS:
         raise ValueError(f"set_num_threads: expected 1 to {_MOST_THREADS}, got {count}.")
     _threads[:] = [int(count)]
@@ -74,6 +77,14 @@ def _default_threads() -> int:
     if not given.isdecimal() or not 1 <= int(given) <= _MOST_THREADS:
         raise ValueError(f"MINIKERAS_NUM_THREADS: expected 1 to {_MOST_THREADS}, got {given!r}.")
     return int(given)
+
+
+def is_on(switch: str) -> bool:
+    """Return whether an environment variable is not 0; raise `ValueError` if it is not 1 either."""
+    value = os.environ.get(switch, "1")
+    if value not in ("0", "1", ""):
+        raise ValueError(f"{switch}: expected 0 or 1, got {value!r}.")
+    return value != "0"
 
 
 def usable_cores() -> int:

@@ -180,6 +180,9 @@ def test_caches_are_guessed_where_the_system_is_silent(tmp_path, monkeypatch):
 def test_switch_of_native_code(monkeypatch):
     monkeypatch.setenv("MINIKERAS_JIT", "0")
     assert not llvm.available()
+    monkeypatch.setenv("MINIKERAS_JIT", "off")
+    with pytest.raises(ValueError, match="MINIKERAS_JIT: expected 0 or 1, got 'off'"):
+        llvm.available()
 
 
 @native
@@ -462,6 +465,12 @@ def test_an_interrupt_anywhere_leaves_no_thread_behind(monkeypatch):
 @pytest.mark.parametrize("count", [0, -1, 10**9])
 def test_number_of_threads_is_checked(count):
     with pytest.raises(ValueError, match=f"set_num_threads: expected 1 to 1024, got {count}"):
+        config.set_num_threads(count)
+
+
+@pytest.mark.parametrize("count", [2.5, "3", None])
+def test_number_of_threads_is_an_integer(count):
+    with pytest.raises(TypeError, match=f"set_num_threads: expected an integer, got {count!r}"):
         config.set_num_threads(count)
 
 

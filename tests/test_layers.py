@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from minikeras import layers, random, registry, tree
+from minikeras import function, layers, models, random, registry, tree
 from minikeras.core.check import check_gradients
 from minikeras.core.context import VariableScope
 from minikeras.core.tape import GradientTape
@@ -659,6 +659,17 @@ def test_errors_say_what_is_wrong(case):
     function, message = {**MADE, **CALLED}[case]
     with pytest.raises((ValueError, TypeError), match=message):
         function()
+
+
+@pytest.mark.parametrize("wrong", [-1, 5])
+def test_compiled_embeddings_refuse_what_eager_ones_do(wrong):
+    model = models.Sequential([layers.Embedding(5, 2, name="e"), layers.Flatten()])
+    model(np.array([[0, 1]]))
+    ids = np.array([[0, wrong]])
+    with pytest.raises(ValueError, match=rf"Embedding 'e': expected .* \[0, 5\), got {wrong}"):
+        model.predict(ids, verbose=0)
+    with pytest.raises(IndexError, match="take: expected indices"):
+        function(model)(ids)
 
 
 def test_inputs_unlike_those_at_first_are_refused():

@@ -188,6 +188,29 @@ def test_assertions_in_a_function_are_made_after_each_run(check, good, bad, mess
     assert f.experimental_get_tracing_count() == 1
 
 
+def test_seeds_of_operations_begin_sequences():
+    draws = (
+        tf.random.normal, tf.random.uniform, tf.random.truncated_normal,
+        lambda shape, seed: tf.random.shuffle(tf.range(20), seed=seed),
+        lambda shape, seed: tf.random.categorical(tf.zeros([1, 9]), 20, seed=seed),
+    )  # fmt: skip
+    for draw in draws:
+        for f in (draw, tf.function(draw)):
+            tf.random.set_seed(3)
+            first, second = (f([20], seed=1).numpy() for _ in range(2))
+            assert not np.array_equal(first, second)
+            tf.random.set_seed(3)
+            np.testing.assert_array_equal(f([20], seed=1), first)
+
+
+def test_integers_are_not_made_of_python_floats():
+    for make in (tf.constant, tf.convert_to_tensor, tf.Variable):
+        for value in (3.5, [1, 2.5], 3.0):
+            with pytest.raises(TypeError, match="Cannot convert .* to EagerTensor of dtype int32"):
+                make(value, dtype=tf.int32)
+        assert make(np.array([3.5]), dtype=tf.int32).numpy() == [3]
+
+
 def test_random_numbers_are_seeded():
     tf.random.set_seed(3)
     first = tf.random.normal((4,)).numpy()

@@ -56,11 +56,14 @@ class Embedding(Layer):
 
     def call(self, inputs: Any) -> Any:
         ids = inputs if inputs.dtype.is_integer else ops.cast(inputs, "int32")
-        self._check(ids)
+        if isinstance(ids, EagerTensor):
+            self._check(ids)
+        else:  # numbers below 0 would count from the end; these are refused
+            ids = ops.where(ids < 0, self.input_dim, ids)
         return ops.take(self.embeddings, ids, axis=0)
 
-    def _check(self, ids: Any) -> None:
-        if not isinstance(ids, EagerTensor) or ids.size == 0:
+    def _check(self, ids: EagerTensor) -> None:
+        if ids.size == 0:
             return
         low, high = int(ops.min(ids)), int(ops.max(ids))
         if low < 0 or high >= self.input_dim:

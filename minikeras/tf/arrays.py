@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minikeras import ops
+from minikeras import ops, tree
 from minikeras.core.basic import astype
 from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, Tensor, as_tensor
@@ -14,7 +14,7 @@ from minikeras.tf.errors import InvalidArgumentError
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str = "Const") -> Any:
     """Return a tensor of `value`, filled up to `shape` if given."""
-    tensor = as_tensor(value, dtype)
+    tensor = as_tensor(whole_for(dtype, value), dtype)
     if shape is None:
         return tensor
     shape = tuple(int(n) for n in shape)
@@ -30,7 +30,17 @@ def convert_to_tensor(
             f"convert_to_tensor: expected a tensor of dtype {as_dtype(dtype)}, got one of "
             f"{value.dtype.name}. Use tf.cast."
         )
-    return as_tensor(value, dtype)
+    return as_tensor(whole_for(dtype, value), dtype)
+
+
+def whole_for(dtype: Any, value: Any) -> Any:
+    """Return `value`; raise `TypeError` if it has Python floats and `dtype` is one of integers."""
+    whole = dtype is not None and as_dtype(dtype).kind in "iu"
+    if whole and any(type(leaf) is float for leaf in tree.leaves(value)):
+        raise TypeError(
+            f"Cannot convert {value} to EagerTensor of dtype {as_dtype(dtype)}. Use tf.cast."
+        )
+    return value
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Any:

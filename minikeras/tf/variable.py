@@ -5,6 +5,7 @@ from typing import Any
 from minikeras.core.context import eagerly
 from minikeras.core.tensor import array_text
 from minikeras.core.variable import Variable as CoreVariable
+from minikeras.tf.arrays import whole_for
 
 
 class Variable(CoreVariable):
@@ -34,7 +35,7 @@ class Variable(CoreVariable):
             with eagerly():
                 initial_value = initial_value()
         super().__init__(
-            initial_value,
+            whole_for(dtype, initial_value),
             shape=shape,
             dtype=dtype,
             trainable=trainable is not False,

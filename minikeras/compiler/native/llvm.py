@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from minikeras import config
 from minikeras.compiler.native import store
 
 # Not new-gvn: it is experimental, and the code was no faster for it.
@@ -30,7 +31,7 @@ if hasattr(os, "register_at_fork"):
 
 def available() -> bool:
     """Return whether native code can be made here, and MINIKERAS_JIT=0 does not forbid it."""
-    return os.environ.get("MINIKERAS_JIT", "1") != "0" and _usable()
+    return config.is_on("MINIKERAS_JIT") and _usable()
 
 
 def processor() -> tuple[str, str]:

@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from minikeras import config
+
 FORMAT = 1
 """To be raised whenever the same key should mean other code."""
 LIMIT = 256 << 20
@@ -34,7 +36,7 @@ def key(*parts: str) -> str:
 
 def folder() -> Path | None:
     """Return the folder of the entries, made if need be; None if there is none to be trusted."""
-    if os.environ.get("MINIKERAS_CACHE", "1") == "0":
+    if not config.is_on("MINIKERAS_CACHE"):
         return None
     try:
         path = _place()
