@@ -27,25 +27,43 @@ class Sharing:
         """Seconds of the quickest run on all threads."""
         self._alone = math.inf
         """Seconds of a run on one thread, in the mean of the last ones."""
-        self._until = 0.0
+        self._limit = -math.inf
+        """Seconds beyond which a run on all threads is a slow one."""
+        self._until = -math.inf
         """When to try all threads again."""
         self._patience = 1.0
         """How many times as long as a slow run to stay alone; more if every tenth run is slow."""
 
     def run(self) -> None:
         """Run the program."""
-        begin, known = perf_counter(), self._alone < math.inf
-        if begin < self._until or (self._best < _SHORT and not known):
+        begin = perf_counter()
+        if begin < self._until:
             threads.run_alone(*self._program)
-            took = perf_counter() - begin
-            self._alone = self._alone + _WEIGHT * (took - self._alone) if known else took
+            self._was_alone(perf_counter() - begin)
             return
         threads.run(*self._program)
-        end = perf_counter()
-        took = end - begin
-        if took > min(1.5 * config.get_num_threads() * self._best, 1.2 * self._alone) + _SLACK:
-            self._until = end + self._patience * took
-            self._patience = min(4 * self._patience, _PATIENCE)
-        else:
+        took = perf_counter() - begin
+        if took > self._limit:
+            self._was_slow(begin + took, took)
+        elif took < self._best or self._patience > 1:
             self._patience = max(0.9 * self._patience, 1)
-        self._best = min(self._best, took)
+            self._learn(min(self._best, took), self._alone)
+
+    def _was_alone(self, took: float) -> None:
+        if self._alone == math.inf:
+            self._until = -math.inf
+            self._learn(self._best, took)
+        else:
+            self._learn(self._best, self._alone + _WEIGHT * (took - self._alone))
+
+    def _was_slow(self, now: float, took: float) -> None:
+        if self._best == math.inf:  # the first run of all; the next one is to tell what to expect
+            self._until = math.inf if took < _SHORT else now
+        else:
+            self._until = now + self._patience * took
+            self._patience = min(4 * self._patience, _PATIENCE)
+        self._learn(min(self._best, took), self._alone)
+
+    def _learn(self, best: float, alone: float) -> None:
+        self._best, self._alone = best, alone
+        self._limit = min(1.5 * config.get_num_threads() * best, 1.2 * alone) + _SLACK
