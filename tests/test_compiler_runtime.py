@@ -17,6 +17,7 @@ from minikeras import config
 from minikeras.compiler.native import llvm, machine, records, sharing, store, threads
 from minikeras.compiler.native.driver import driver
 from minikeras.compiler.native.emit import Code
+from tests.interrupting import interrupt
 
 pytest.importorskip("llvmlite")
 native = pytest.mark.skipif(not llvm.available(), reason="native code is switched off")
@@ -425,27 +426,12 @@ def test_an_interrupt_anywhere_leaves_no_thread_behind(monkeypatch):
     """Raise before the n-th instruction, for every n, while one team makes way for another."""
 
     def interrupted(at):
-        count = 0
-
-        def trace(frame, event, _):
-            nonlocal count
-            if frame.f_code.co_filename != threads.__file__:
-                return None
-            frame.f_trace_opcodes = True
-            count += event == "opcode"
-            if count == at:
-                raise KeyboardInterrupt
-            return trace
-
-        sys.settrace(trace)
         try:
-            program.run()
-        except KeyboardInterrupt:
-            pass
+            with interrupt(at, threads.__file__) as found:
+                program.run()
         finally:
-            sys.settrace(None)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # no real one comes while all wait
-        return count >= at
+        return found.came
 
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # Python ignores it in __del__

@@ -4,7 +4,6 @@ import copy
 import gc
 import inspect
 import weakref
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,18 +11,7 @@ import pytest
 import minikeras as keras
 from minikeras import layers, ops, tf
 from minikeras.core.tensor import EagerTensor
-
-X = tf.constant([1.0, 2.0])
-
-
-class Pair(NamedTuple):
-    a: Any
-    b: Any
-
-
-def traces(f):
-    return f.experimental_get_tracing_count()
-
+from tests.traced import Pair, X, traces
 
 # ---- results -------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ import gc
 import inspect
 import logging
 import weakref
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,18 +16,7 @@ from minikeras.compiler.native import llvm
 from minikeras.compiler.tracing import concrete, function, signature
 from minikeras.core.context import overridden, state
 from minikeras.core.tensor import SymbolicTensor
-
-X = tf.constant([1.0, 2.0])
-
-
-class Pair(NamedTuple):
-    a: Any
-    b: Any
-
-
-def traces(f):
-    return f.experimental_get_tracing_count()
-
+from tests.traced import Pair, X, traces
 
 # ---- what is traced again ------------------------------------------------------------------------
 

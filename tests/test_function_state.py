@@ -2,7 +2,8 @@
 
 import copy
 import gc
-import sys
+import os
+import signal
 import threading
 
 import numpy as np
@@ -15,13 +16,8 @@ from minikeras.compiler.tracing.interpret import Interpreter
 from minikeras.core import overwriting
 from minikeras.core.context import VariableScope, state
 from minikeras.core.tensor import EagerTensor
-
-X = tf.constant([1.0, 2.0])
-
-
-def traces(f):
-    return f.experimental_get_tracing_count()
-
+from tests.interrupting import interrupt
+from tests.traced import X, traces
 
 # ---- state ---------------------------------------------------------------------------------------
 
@@ -187,26 +183,9 @@ def test_an_interrupt_anywhere_in_a_call_leaves_it_undone_or_done(op, size):
         return ops.sum(variables[0])
 
     def interrupted(x, at):
-        count = 0
-
-        def trace(frame, event, _):
-            nonlocal count
-            if "minikeras" not in frame.f_code.co_filename:
-                return None
-            frame.f_trace_opcodes = True
-            count += event == "opcode"
-            if count == at:
-                raise KeyboardInterrupt
-            return trace
-
-        sys.settrace(trace)
-        try:
+        with interrupt(at, "minikeras") as found:
             step(x)
-        except KeyboardInterrupt:
-            return True
-        finally:
-            sys.settrace(None)
-        return False
+        return found.came
 
     given = [tf.ones((size, size)), tf.ones((size, size))]  # each but for its turn lies elsewhere
     step(given[0])
@@ -411,6 +390,43 @@ def test_other_threads_read_whole_values_which_stay_as_they_were():
         np.testing.assert_array_equal(value, before)
     over.set()
     thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_fork_finds_whole_values_and_free_locks():
+    v, one, over = tf.Variable(tf.zeros([500_000])), tf.ones([500_000]), threading.Event()
+
+    @keras.function
+    def change():
+        v.assign_add(one)
+
+    spread = keras.function(lambda: tf.reduce_max(v) - tf.reduce_min(v))
+
+    def uses_all():
+        array = v.numpy()
+        change()
+        return array.min() == array.max() and float(spread()) == 0
+
+    assert uses_all()
+
+    def run():
+        while not over.is_set():
+            change()
+            spread()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        for _ in range(8):
+            child = os.fork()
+            if not child:
+                signal.alarm(20)  # ends a child that hangs
+                os._exit(not uses_all())
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_readers_do_not_wait_for_runs_of_their_own_nor_for_ones_that_were_cut_off():

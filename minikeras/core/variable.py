@@ -104,9 +104,7 @@ class Variable:
     @property
     def value(self) -> Any:
         """The current value as a tensor; reading it lets tapes watch this Variable."""
-        value = self.stored if state.scope is None else state.scope.read(self)
-        if writers:
-            wait((self,))
+        value = self._now()
         for recorder in state.recorders:
             recorder.read(self, value)
         return value

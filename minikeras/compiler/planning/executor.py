@@ -4,14 +4,13 @@ import ctypes
 import functools
 import itertools
 import operator
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minikeras.compiler.fusion.views import View, full
-from minikeras.compiler.native import llvm, threads
+from minikeras.compiler.native import forking, llvm, threads
 from minikeras.compiler.native.driver import driver
 from minikeras.compiler.native.program import Kernel, Step
 from minikeras.compiler.native.records import BARRIER, BRANCH, END, HEADER
@@ -50,7 +49,7 @@ class Executor:
         self.memory = Memory(plan)
         self.made: dict[int, Array] = {}
         """What this run has made outside of the arena, by key."""
-        self._lock = threading.RLock()
+        self._lock = forking.lock(inner=True)
         self._programs: list[Any] = []
         self._begun = False
         self._bind()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minikeras.compiler.native import forking
 from minikeras.compiler.planning.build import build
 from minikeras.compiler.tracing.graph import Graph, packer, replayed
 from minikeras.compiler.tracing.scope import AgainScope
@@ -131,7 +132,7 @@ def _lock_of(variables: Sequence[Variable]) -> Any:
     """Return what to hold while these Variables are changed."""
     with _making:
         found = {id(lock): lock for v in variables if (lock := _locks.get(v.key)) is not None}
-        new = threading.RLock()
+        new = forking.lock(inner=False)
         for variable in variables:
             if _locks.setdefault(variable.key, new) is new:
                 found[id(new)] = new
