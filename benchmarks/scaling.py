@@ -1,4 +1,4 @@
-"""Measure how the cost of `fit` grows with batch, parameters and threads.
+"""Measure how the cost of `fit` grows with batch, parameters, threads and other load.
 
 usage: python benchmarks/scaling.py [--threads 2] [--repeats 5] [--quick]
 """
@@ -8,6 +8,7 @@ import contextlib
 import gc
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -74,6 +75,33 @@ def by_threads(threads, repeats, *, quick):
         print(f"| {count} | {statistics.median(values):.3f} | {ratio:.2f} |")
 
 
+@contextlib.contextmanager
+def busy(count):
+    """Let so many processes compete for the cores."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def by_load(threads, *, quick):
+    """Print what a step takes where other processes want the cores too."""
+    print(
+        f"\n| busy processes beside the MLP | ms a step on 1 thread | on {threads} |\n|--:|--:|--:|"
+    )
+    job = JOBS["mlp"]._replace(real=False, steps=4 if quick else 2000, warm=4 if quick else 500)
+    for count in (0, 1, 2, 4):
+        seconds = []
+        for number in (1, threads):
+            keras.config.set_num_threads(number)
+            with busy(count):
+                seconds.append(step_seconds(job))
+        print("|", count, *(f"| {1e3 * each:.3f}" for each in seconds), "|", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
@@ -85,6 +113,7 @@ def main():
     keras.config.set_num_threads(args.threads)
     by_batch(quick=args.quick)
     by_parameters(quick=args.quick)
+    by_load(args.threads, quick=args.quick)
 
 
 if __name__ == "__main__":
