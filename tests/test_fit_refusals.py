@@ -1,13 +1,12 @@
 """What training refuses, and what an error or an interrupt leaves behind."""
 
-import sys
-
 import numpy as np
 import pytest
 
 import minikeras as keras
 from minikeras import callbacks, data, layers
 from minikeras.core.context import state
+from tests.interrupting import interrupt
 from tests.training import (
     X,
     Y,
@@ -158,25 +157,9 @@ def test_an_interrupt_anywhere_in_a_step_leaves_it_undone(eagerly, step, least):
     variables = [*model.variables, *model.optimizer.variables]
 
     def interrupted(at):
-        lines = 0
-
-        def trace(frame, event, _):
-            nonlocal lines
-            if "minikeras" not in frame.f_code.co_filename:
-                return None
-            lines += event == "line"
-            if lines == at:
-                raise KeyboardInterrupt
-            return trace
-
-        sys.settrace(trace)
-        try:
+        with interrupt(at, before="line") as found:
             model.train_on_batch(X, Y)
-        except KeyboardInterrupt:
-            return True
-        finally:
-            sys.settrace(None)
-        return False
+        return found.came
 
     begin = [v.numpy() for v in variables]
     undone, at = 0, 1

@@ -183,7 +183,7 @@ def test_an_interrupt_anywhere_in_a_call_leaves_it_undone_or_done(op, size):
         return ops.sum(variables[0])
 
     def interrupted(x, at):
-        with interrupt(at, "minikeras") as found:
+        with interrupt(at) as found:
             step(x)
         return found.came
 
