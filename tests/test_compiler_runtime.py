@@ -383,6 +383,7 @@ class Runs:
 
     def __init__(self, monkeypatch, shared, alone):
         self.now, self.shared, self.alone, self.ways = 0.0, shared, alone, ""
+        self.turns = 1
         monkeypatch.setattr(sharing, "perf_counter", lambda: self.now)
         monkeypatch.setattr(threads, "run", lambda *_: self._pass("s", self.shared))
         monkeypatch.setattr(threads, "run_alone", lambda *_: self._pass("a", self.alone))
@@ -395,7 +396,7 @@ class Runs:
     def __call__(self, count):
         self.ways = ""
         for _ in range(count):
-            self._run()
+            self._run(self.turns)
         return self.ways
 
 
@@ -414,6 +415,15 @@ def test_programs_that_gain_nothing_by_threads_run_on_one(monkeypatch):
     runs = Runs(monkeypatch, shared=8, alone=4)
     ways = runs(1000)
     assert ways.startswith("sa") and ways.count("s") < 50
+
+
+def test_a_run_that_does_much_is_judged_by_what_it_does_once(monkeypatch):
+    runs = Runs(monkeypatch, shared=5, alone=9)
+    runs(20)
+    runs.shared, runs.turns = 50, 10
+    assert runs(20) == 20 * "s"
+    runs.shared = 500
+    assert "aaaa" in runs(20)
 
 
 def test_long_programs_are_not_tried_on_one_thread_for_nothing(monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 
 import minikeras as keras
 from minikeras import layers, losses, ops, optimizers, tf
+from minikeras.compiler.native import llvm
 from minikeras.compiler.tracing import concrete
 from minikeras.compiler.tracing.interpret import Interpreter
 from minikeras.core import overwriting
@@ -468,3 +469,74 @@ def test_many_calls_leave_nothing_behind():
     calls(1000)
     gc.collect()
     assert len(gc.get_objects()) < before + 50
+
+
+# ---- stacked arguments ---------------------------------------------------------------------------
+
+
+def _swap(x, a, b):
+    before = a + 0
+    a.assign(b + x)
+    b.assign(before)
+    return ops.sum(a)
+
+
+def _read_old(x, a, b):
+    a.assign(ops.flip(a) * 0.5 + x)
+    b.assign(a)
+    return b.read_value()
+
+
+def _unchanged(x, a, b):
+    b.assign_add(x)
+    return a.assign(ops.zeros_like(a) + 2) + b
+
+
+@pytest.mark.parametrize("size", [4, 200])
+@pytest.mark.parametrize("body", [_swap, _read_old, _unchanged])
+def test_rows_of_stacked_arguments_are_calls_one_after_the_other(body, size):
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(2, size, size)).astype("float32")
+    rows = rng.normal(size=(7, size, size)).astype("float32")
+    one, many = ([tf.Variable(value) for value in start] for _ in range(2))
+    step = keras.function(lambda x: body(x, *one))
+    for row in rows:
+        expected = step(row)
+    step = keras.function(lambda x: body(x, *many))
+    assert step.several([rows[:3]]) == (0, None)  # not traced yet
+    found = step(rows[0])
+    done, results = step.several([rows[1:6]])
+    assert done in ((0, 5) if llvm.available() else (0,))
+    for row in rows[1 + done :]:
+        found = step(row)
+    np.testing.assert_array_equal(found, expected)
+    for a, b in zip(one, many, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert done == 0 or results.shape == expected.shape
+    other = [rows[:3].astype("float64")], [rows[:3, :2]], [rows[:3].transpose(0, 2, 1)]
+    assert all(step.several(args) == (0, None) for args in other)
+
+
+def test_rows_of_stacked_arguments_with_tapes_and_effects_are_not_run_at_once():
+    v = tf.Variable(1.0)
+
+    @keras.function
+    def step(x):
+        v.assign_add(x)
+        return v * 2
+
+    @keras.function
+    def told(x):
+        tf.print(x)
+        return v.assign_add(x)
+
+    rows = np.ones((3, 1), "float32")[:, 0]
+    step(tf.constant(1.0))
+    told(tf.constant(1.0))
+    assert told.several([rows]) == (0, None)
+    with tf.GradientTape():
+        assert step.several([rows]) == (0, None)
+    done, results = step.several([rows])
+    assert done in (0, 3)
+    assert float(v) == 3.0 + done
+    assert done == 0 or float(results) == 12.0

@@ -14,7 +14,11 @@ class Callback:
     Attributes:
         model: the model in training.
         params: a dict with `"verbose"`, `"epochs"` and `"steps"`.
+        every_batch: whether hooks for batches, where a class has any, must be called for every
+            batch. False lets `fit` do many short steps in one call.
     """
+
+    every_batch: Any = True
 
     def __init__(self) -> None:
         self.params: dict[str, Any] | None = None

@@ -72,6 +72,11 @@ class ModelCheckpoint(MonitorCallback):
         self._epoch = epoch
         self._last_batch = -1
 
+    @property
+    def every_batch(self) -> bool:
+        """Whether batches are counted."""
+        return self.save_freq != "epoch"
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.save_freq == "epoch":
             return

@@ -1,11 +1,21 @@
 """Call many callbacks as one."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from minikeras import tree
 from minikeras.callbacks.base import Callback, History
 from minikeras.callbacks.logs import Logs
 from minikeras.callbacks.progress import ProgbarLogger
+
+
+class Hooks(NamedTuple):
+    """What to call for batches: before the one of a number, and after it with the logs."""
+
+    begin: Callable[[int], None]
+    end: Callable[[int, Any], None]
+    every: bool
+    """Whether for every batch; else it will do to call them for the first and last of several."""
 
 
 class CallbackList(Callback):
@@ -77,6 +87,16 @@ class CallbackList(Callback):
             logs = Logs(logs)
             for callback in hearing:
                 getattr(callback, hook)(batch, logs=logs)
+
+    def hooks(self, what: str) -> Hooks:
+        """Return what to call for the batches of `"train"`, `"test"` or `"predict"`."""
+        begin, end = f"on_{what}_batch_begin", f"on_{what}_batch_end"
+        every = type(self) is not CallbackList or any(
+            (_hears(callback, begin) or _hears(callback, end))
+            and getattr(callback, "every_batch", True)
+            for callback in self.callbacks
+        )
+        return Hooks(getattr(self, begin), getattr(self, end), every)
 
     def _epoch(self, hook: str, *args: Any) -> None:
         *place, logs = args

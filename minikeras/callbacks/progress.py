@@ -35,6 +35,8 @@ class ProgbarLogger(Callback):
     `verbose=2` always one line an epoch. Log values are read when they are shown.
     """
 
+    every_batch = False
+
     def __init__(self) -> None:
         super().__init__()
         self.verbose: Any = 1

@@ -11,7 +11,7 @@ import numpy as np
 from minikeras import config, tree
 from minikeras.compiler.eager.single import Single
 from minikeras.core.spec import DTYPES
-from minikeras.core.tensor import EagerTensor, Tensor, as_tensor
+from minikeras.core.tensor import Array, EagerTensor, Tensor, as_tensor
 from minikeras.core.variable import Variable
 from minikeras.ops.gathering import _take
 
@@ -19,6 +19,7 @@ Batch = tuple[Any, Any, Any]
 _PARTS = ("x", "y", "sample_weight")
 
 _MANY_BYTES = 1 << 16  # in a batch, from which on to wake another thread for it
+_STACKED_BYTES = 1 << 21  # of batches that are copied at once: more would not stay in the cache
 _take_natively = Single(_take)
 
 
@@ -77,14 +78,9 @@ class ArrayBatches:
         """The arrays of `x`."""
         return self._arrays[0]
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> "Pass":
         order = self._random.permutation(self.samples) if self._shuffle else None
-        for start in range(0, self.samples, self.batch_size):
-            rows: Any = slice(start, start + self.batch_size)
-            if order is not None:
-                rows = order[rows]
-            x, y, sample_weight = [_taken(part, rows) for part in self._arrays]
-            yield x, y, sample_weight
+        return Pass(self._arrays, self.samples, self.batch_size, order)
 
     def split(self, fraction: float) -> tuple[list[Any], list[Any]]:
         """Return `[x, y, sample_weight]` of the first samples, and of the last `fraction`."""
@@ -98,6 +94,51 @@ class ArrayBatches:
             )
         first = [_rows(part, slice(None, at)) for part in self._arrays]
         return first, [_rows(part, slice(at, None)) for part in self._arrays]
+
+
+class Pass:
+    """One pass over arrays, in the given order: a batch at a time, or several."""
+
+    def __init__(self, arrays: Any, samples: int, batch_size: int, order: Any) -> None:
+        self._arrays, self._samples, self._batch_size = arrays, samples, batch_size
+        self._order = order
+        self._at = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._at >= self._samples:
+            raise StopIteration
+        rows = self._rows(1)
+        x, y, sample_weight = [_taken(part, rows) for part in self._arrays]
+        return x, y, sample_weight
+
+    def several(self, most: int) -> list[Array]:
+        """Return the parts of the next whole batches, stacked; nothing if there are none to stack.
+
+        A part must be one array. There are fewer than `most` batches if these had to be copied and
+        would take much memory.
+        """
+        parts = list(itertools.takewhile(lambda part: part is not None, self._arrays))
+        if not all(type(part) is np.ndarray for part in parts):
+            return []
+        if self._order is not None:
+            bytes = self._batch_size * sum(part[:1].nbytes for part in parts)
+            most = min(most, max(_STACKED_BYTES // max(bytes, 1), 1))
+        count = min(most, (self._samples - self._at) // self._batch_size)
+        if count < 2:
+            return []
+        rows = self._rows(count)
+        stacks = [_selected(part, rows).array for part in parts]
+        lead = (count, self._batch_size)
+        return [np.ascontiguousarray(stack).reshape(*lead, *stack.shape[1:]) for stack in stacks]
+
+    def _rows(self, batches: int) -> Any:
+        start = self._at
+        self._at += batches * self._batch_size
+        rows = slice(start, self._at)
+        return rows if self._order is None else self._order[rows]
 
 
 class StreamBatches:

@@ -4,7 +4,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from minikeras.models.batches import Batch, positive
+from minikeras.core.tensor import Array
+from minikeras.models.batches import Batch, Pass, positive
 
 
 class Epochs:
@@ -33,6 +34,7 @@ class Epochs:
         self._who = who
         self._running: Iterator[Batch] | None = None
         self._any = False
+        self._step = 0
         self.exhausted = False
         """Whether the data is used up for good."""
 
@@ -43,17 +45,30 @@ class Epochs:
 
     def __iter__(self) -> Iterator[tuple[int, Batch]]:
         """Yield `(step, batch)` for one epoch."""
-        step = 0
-        while self._steps is None or step < self._steps:
-            batch = self._next(step)
+        self._step = 0
+        while self._steps is None or self._step < self._steps:
+            batch = self._next(self._step)
             if batch is None:
-                self._ended(step)
+                self._ended(self._step)
                 break
             self._any = True
-            yield step, batch if self._prepare is None else self._prepare(batch)
-            step += 1
+            self._step += 1
+            yield self._step - 1, batch if self._prepare is None else self._prepare(batch)
         if hasattr(self._batches, "end_epoch"):
             self._batches.end_epoch()
+
+    def several(self, most: int) -> tuple[int, list[Array]]:
+        """Return the number of the next step, and the batches from that on, at most so many.
+
+        They are no longer yielded then. There are none where batches cannot be stacked, see `Pass`.
+        """
+        step = self._step
+        if self._prepare is not None or not isinstance(self._running, Pass):
+            return step, []
+        left = most if self._steps is None else self._steps - step
+        stacks = self._running.several(min(most, left))
+        self._step += len(stacks[0]) if stacks else 0
+        return step, stacks
 
     def _next(self, step: int) -> Batch | None:
         if self._running is None:

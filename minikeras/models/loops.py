@@ -2,20 +2,25 @@
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from minikeras import tree
-from minikeras.callbacks import CallbackList
+from minikeras.callbacks.container import CallbackList, Hooks
 from minikeras.core.context import VariableScope
 from minikeras.core.tensor import EagerTensor
 from minikeras.models.batches import Batch, pack_x_y_sample_weight
 from minikeras.models.epochs import Epochs
-from minikeras.models.runner import runner
+from minikeras.models.runner import Runner, runner
 
 Logs = dict[str, Any]
+
+# A call of native code for many steps: an interrupt waits for its end, and so does the bar.
+_CALL_SECONDS = 5e-3
+_MOST_STEPS = 1024
 
 
 def train(
@@ -35,9 +40,9 @@ def train(
             raise ValueError("fit: expected at least one batch, got a source that has none.")
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
-        hooks = (callbacks.on_train_batch_begin, callbacks.on_train_batch_end)
         batches = itertools.chain([first], steps)
-        for logs in _steps(model, runner(model, "train_step"), batches, *hooks):  # noqa: B007 - the last count
+        step = runner(model, "train_step")
+        for logs in _steps(model, step, run, batches, callbacks.hooks("train")):  # noqa: B007 - the last count
             if model.stop_training:
                 break
         logs = logs | validate(epoch)
@@ -64,8 +69,8 @@ def test(model: Any, run: Epochs, callbacks: CallbackList) -> Logs:
     callbacks.on_test_begin()
     model.reset_metrics()
     logs: Logs = {}
-    hooks = (callbacks.on_test_batch_begin, callbacks.on_test_batch_end)
-    for logs in _steps(model, runner(model, "test_step"), run, *hooks):  # noqa: B007 - the last ones count
+    step = runner(model, "test_step")
+    for logs in _steps(model, step, run, run, callbacks.hooks("test")):  # noqa: B007 - the last ones count
         if model.stop_evaluating:
             break
     callbacks.on_test_end(logs)
@@ -89,7 +94,8 @@ def predict(model: Any, run: Epochs, callbacks: CallbackList) -> list[Any]:
             number, {"outputs": new[0] if len(new) == 1 else concatenated(new)}
         )
 
-    for _ in _steps(model, step, run, callbacks.on_predict_batch_begin, end):
+    hooks = callbacks.hooks("predict")._replace(end=end, every=True)
+    for _ in _steps(model, step, run, run, hooks):
         if model.stop_predicting:
             break
     callbacks.on_predict_end()
@@ -98,30 +104,61 @@ def predict(model: Any, run: Epochs, callbacks: CallbackList) -> list[Any]:
 
 def _steps(
     model: Any,
-    step: Callable[[Any], Logs],
+    step: Any,
+    run: Epochs,
     batches: Iterable[tuple[int, Batch]],
-    begin: Callable[[int], None],
-    end: Callable[[int, Logs], None],
+    hooks: Hooks,
 ) -> Iterator[Logs]:
-    """Do a step for each batch; tell callbacks and yield the logs every `steps_per_execution`."""
-    every = model.steps_per_execution
+    """Do a step for each batch; tell callbacks and yield the logs every `steps_per_execution`.
+
+    As long as steps are short and no callback asks for every batch, do many in one call.
+    """
+    alone = hooks.every
+    every = model.steps_per_execution if alone else 1
     logs: Logs = {}
     number = -1
     for number, batch in batches:
         if number % every == 0:
-            begin(number)
+            hooks.begin(number)
+        begun = perf_counter()
         logs = step(pack_x_y_sample_weight(*batch))
+        took = perf_counter() - begun
         if not isinstance(logs, dict):
             raise TypeError(
                 f"{type(model).__name__} '{model.name}': expected the step to return a dict of "
                 f"logs, got {logs!r}. End it with `return self.compute_metrics(x, y, y_pred)`."
             )
         if (number + 1) % every == 0:
-            end(number, logs)
+            hooks.end(number, logs)
             yield logs
+        if not alone:
+            alone = yield from _many(step, run, hooks, took)
     if (number + 1) % every:
-        end(number, logs)
+        hooks.end(number, logs)
         yield logs
+
+
+def _many(step: Runner, run: Epochs, hooks: Hooks, took: float) -> Generator[Logs, None, bool]:
+    """Do the next steps by many in one call, as long as they take some `took` seconds each.
+
+    Returns whether the rest of the epoch has to be done one by one.
+    """
+    while (most := int(min(_CALL_SECONDS / took, _MOST_STEPS))) > 1:
+        number, stacks = run.several(1 << most.bit_length() - 1)
+        if not stacks:
+            return True
+        count = len(stacks[0])
+        hooks.begin(number)
+        begun = perf_counter()
+        done, logs = step.several(stacks)
+        for i in range(done, count):
+            logs = step(pack_x_y_sample_weight(*[EagerTensor(stack[i].copy()) for stack in stacks]))
+        took = (perf_counter() - begun) / count
+        hooks.end(number + count - 1, logs)
+        yield logs
+        if done < count:
+            return True
+    return False
 
 
 def concatenated(outputs: list[Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from minikeras.compiler.tracing.function import Function, TooManyTracesError
 from minikeras.core.context import VariableScope, commit, state
+from minikeras.core.tensor import Array
 
 # Every trace takes time to compile, and memory: more shapes than this run as they are written.
 _MOST_SHAPES = 32
@@ -82,6 +83,13 @@ class Runner:
         )
         self._function = None
         return results
+
+    def several(self, stacks: list[Array]) -> tuple[int, Any]:
+        """Do a step for each row of the parts of batches; return how many, and the last results.
+
+        They are fewer than rows, or none, where the step has to be called for each row.
+        """
+        return (0, None) if self._function is None else self._function.several(stacks)
 
     def _once_more(self, data: Any) -> Any:
         """Run a step for another shape of batch than those it was compiled for."""

@@ -34,17 +34,18 @@ class Sharing:
         self._patience = 1.0
         """How many times as long as a slow run to stay alone; more if every tenth run is slow."""
 
-    def run(self) -> None:
-        """Run the program."""
+    def run(self, turns: int = 1) -> None:
+        """Run the program, which does its work so many times; what is learnt is for one time."""
         begin = perf_counter()
-        if begin < self._until:
-            threads.run_alone(*self._program)
-            self._was_alone(perf_counter() - begin)
-            return
-        threads.run(*self._program)
-        took = perf_counter() - begin
-        if took > self._limit:
-            self._was_slow(begin + took, took)
+        alone = begin < self._until
+        run = threads.run_alone if alone else threads.run
+        run(*self._program)
+        now = perf_counter()
+        took = (now - begin) / turns
+        if alone:
+            self._was_alone(took)
+        elif took > self._limit + _SLACK / turns:
+            self._was_slow(now, now - begin, took)
         elif took < self._best or self._patience > 1:
             self._patience = max(0.9 * self._patience, 1)
             self._learn(min(self._best, took), self._alone)
@@ -56,14 +57,14 @@ class Sharing:
         else:
             self._learn(self._best, self._alone + _WEIGHT * (took - self._alone))
 
-    def _was_slow(self, now: float, took: float) -> None:
+    def _was_slow(self, now: float, run: float, took: float) -> None:
         if self._best == math.inf:  # the first run of all; the next one is to tell what to expect
-            self._until = math.inf if took < _SHORT else now
+            self._until = math.inf if run < _SHORT else now
         else:
-            self._until = now + self._patience * took
+            self._until = now + self._patience * run
             self._patience = min(4 * self._patience, _PATIENCE)
         self._learn(min(self._best, took), self._alone)
 
     def _learn(self, best: float, alone: float) -> None:
         self._best, self._alone = best, alone
-        self._limit = min(1.5 * config.get_num_threads() * best, 1.2 * alone) + _SLACK
+        self._limit = min(1.5 * config.get_num_threads() * best, 1.2 * alone)

@@ -25,7 +25,8 @@ class Native(Executor):
         nodes, outputs = simplify(graph.nodes, graph.outputs)
         self.simplified = graph.computing(outputs)
         """The graph that was compiled."""
-        super().__init__(Plan(nodes, graph.inputs, outputs, donated), graph.results)
+        plan = Plan(nodes, graph.inputs, outputs, donated)
+        super().__init__(plan, graph.arguments, graph.results)
 
     def refused(self, arrays: Sequence[Array]) -> list[Array]:
         """Return one array for each output, by NumPy."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minikeras.compiler.fusion.views import View, full
+from minikeras.compiler.fusion.views import View, full, size
 from minikeras.compiler.native import forking, llvm, threads
 from minikeras.compiler.native.driver import driver
 from minikeras.compiler.native.program import Kernel, Step
@@ -18,6 +18,7 @@ from minikeras.compiler.native.sharing import Sharing
 from minikeras.compiler.planning.actions import Call, Check, Jump, Mark
 from minikeras.compiler.planning.memory import Memory, address, key_of, viewed
 from minikeras.compiler.planning.plan import Plan
+from minikeras.compiler.planning.turns import LEFT, next_turn
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.context import state
 from minikeras.core.dispatch import Node
@@ -41,10 +42,11 @@ class Executor:
     native code does not take it returns what `refused` does, and has changed nothing.
 
     Args:
+        arguments: how many of the inputs, the first ones, may be stacked, see `several`.
         results: how many of the outputs, the first ones, are nothing that replaces an input.
     """
 
-    def __init__(self, plan: Plan, results: int = 0) -> None:
+    def __init__(self, plan: Plan, arguments: int = 0, results: int = 0) -> None:
         self.plan = plan
         self.memory = Memory(plan)
         self.made: dict[int, Array] = {}
@@ -65,6 +67,12 @@ class Executor:
         only = self._programs[0] if len(self._programs) == 1 else None
         tiny = isinstance(only, _Native) and only.tiny and not self._fresh and not self.late
         self._quick = only.quickly if tiny else None  # type: ignore[union-attr]
+        self._arguments = arguments
+        given = {x.key for x in plan.inputs[:arguments]}
+        shown = {plan.views.of(y).source.key for y in plan.outputs}
+        whole = isinstance(only, _Native) and len(self._make) == results
+        self.has_turns = whole and given.isdisjoint(shown)
+        """Whether it can be run several times in one go."""
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array] | None:
         """Run the plan."""
@@ -87,6 +95,36 @@ class Executor:
             if self.made and not self.late:
                 self.made.clear()
             return results
+
+    def several(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run the plan, if it `has_turns`, once for each row of the arguments, which are stacked.
+
+        Returns what `brief` returns for the last row, and how many runs there were: fewer than rows
+        if native code does not take one. That and the rows behind it have changed nothing.
+        """
+        with self._lock:
+            turns, memory = len(arrays[0]), self.memory
+            memory.forget(self._arguments)
+            memory.point(arrays)
+            memory.turns[LEFT] = turns
+            try:
+                self._fill()
+                self._all_turns(arrays, turns)
+                done = np.array(turns - memory.turns[LEFT])
+                return [*(make(arrays) for make in self._make), done]
+            finally:
+                memory.forget(self._arguments)
+                self.made.clear()
+
+    @functools.cached_property
+    def _all_turns(self) -> "_Native":
+        """The only program, in a loop."""
+        memory, start = self.memory, Mark()
+        inputs = self.plan.inputs[: self._arguments]
+        bytes = [size(x.plain_shape) * numpy_dtype(x).itemsize for x in inputs]
+        turn = next_turn(memory.count, list(zip(memory.input_slots, bytes, strict=False)))
+        jump = Jump(memory.count, True, start)
+        return self._native([start, *self.plan.actions, turn, jump])
 
     def finish(self, arrays: Sequence[Array]) -> list[Array] | None:
         """Return what `brief` would have, had no interrupt come after it changed inputs.
@@ -113,23 +151,25 @@ class Executor:
 
     def _run(self, arrays: Sequence[Array]) -> bool:
         """Run all programs, unless one of them has a doubt; tell whether none had."""
-        made, table = self.made, self.memory.table
         self._begun = False
-        made.clear()
+        self.made.clear()
         for program in self.late:
             program.over = False
         self._begun = True
+        self._fill()
+        return all(program(arrays) for program in self._programs)
+
+    def _fill(self) -> None:
+        """Make the arrays of results."""
+        made, table = self.made, self.memory.table
         for key, slot, shape, dtype in self._fresh:
             made[key] = array = np.empty(shape, dtype)
             table[slot] = address(array)
-        return all(program(arrays) for program in self._programs)
 
     # -- programs ------------------------------------------------------------------------------
 
     def _bind(self) -> None:
-        """Compile all kernels and cut the actions into native programs and calls of NumPy."""
-        texts = [a.kernel.text for a in self.plan.actions if isinstance(a, Step)]
-        found = dict(zip(texts, llvm.addresses(texts), strict=True))
+        """Cut the actions into native programs and calls of NumPy."""
         native: list[Native] = []
         memory = self.memory
         for action in (*self.plan.actions, None):
@@ -138,15 +178,17 @@ class Executor:
                 native.append(action)
                 continue
             if native:
-                self._programs.append(self._native(native, found))
+                self._programs.append(self._native(native))
                 native = []
             if isinstance(action, Check):
                 self._programs.append(_Asked(self, action.doubt))
             elif isinstance(action, Call):
                 self._programs.append(_Called(self, action.node))
 
-    def _native(self, actions: Sequence["Native"], found: dict[str, int]) -> "_Native":
-        """Write the records of a program."""
+    def _native(self, actions: Sequence[Any]) -> "_Native":
+        """Compile the kernels and write the records of a program."""
+        texts = [action.kernel.text for action in actions if isinstance(action, Step)]
+        found = dict(zip(texts, llvm.addresses(texts), strict=True))
         slot_of = self.memory.slot_of
         words: list[int] = []
         marks: dict[int, int] = {}
@@ -255,7 +297,7 @@ class _Native:
         run, table, start = driver().run_small, self._table, self._start
         self.quickly = functools.partial(run, table, start)
         """Runs the program if it is `tiny`."""
-        alone = functools.partial(threads.run_alone, table, start)
+        alone = lambda _: threads.run_alone(table, start)
         self._run = Sharing(table, start).run if work > _WORTH_THREADS else alone
 
     @property
@@ -266,13 +308,13 @@ class _Native:
     def over(self, value: bool) -> None:
         self._records[-3] = value
 
-    def __call__(self, _: Sequence[Array]) -> bool:
+    def __call__(self, _: Sequence[Array], turns: int = 1) -> bool:
         for doubt in self._doubts:
             doubt[()] = False
         if self._small:
             self.quickly()
         else:
-            self._run()
+            self._run(turns)
         return not self._doubts or not any(self._doubts)
 
 

@@ -12,6 +12,7 @@ from minikeras.compiler.native.program import Flag, Scratch, Step
 from minikeras.compiler.planning.actions import Action, Call, Check, Jump, Mark
 from minikeras.compiler.planning.buffers import Life, arrange
 from minikeras.compiler.planning.plan import Plan
+from minikeras.compiler.planning.turns import Count
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.tensor import Array, EagerTensor
 
@@ -40,11 +41,16 @@ class Memory:
         self._where = dict(zip(self.temporary, offsets, strict=True))
         self._arena = np.zeros(self.arena_bytes + 64, np.uint8)
         self._shift = -address(self._arena) % 64
+        self.count = Count()
+        self.turns = (ctypes.c_int64 * 2)()
+        """What `count` stands for: whether there is another turn, and how many are left."""
+        turns = self.slot(key_of(self.count))
         self.table = (ctypes.c_uint64 * (max(self.slots.values(), default=0) + 1))()
         for key, offset in self._where.items():
             self.table[self.slots[key]] = address(self._arena) + self._shift + offset
         for key, array in self._fixed.items():
             self.table[self.slots[key]] = address(array)
+        self.table[turns] = ctypes.addressof(self.turns)
 
     def root(self, key: int) -> int:
         """Return the key of the tensor whose memory that of this key takes, mostly its own."""
@@ -65,7 +71,11 @@ class Memory:
     def _lives(self) -> dict[int, Life]:
         """Return from when to when each temporary buffer is needed."""
         plan, end = self.plan, len(self.plan.actions)
-        results = {self.root(plan.views.of(x).source.key) for x in plan.outputs}
+        results = {
+            self.root(plan.views.of(y).source.key)
+            for number, y in enumerate(plan.outputs)
+            if number not in plan.written_back
+        }
         lasting = {key_of(a.doubt) for a in plan.actions if isinstance(a, Check)}
         made = {o.key for a in plan.actions if isinstance(a, Call) for o in a.node.outputs}
         elsewhere = {*self.slots, *made}
@@ -115,6 +125,10 @@ class Memory:
             if seen[number]() is not array:  # most inputs are where they were the last time
                 self._point(number, array)
             number += 1  # noqa: SIM113 - quicker than enumerate, and this counts
+
+    def forget(self, inputs: int) -> None:
+        """Point anew at the first inputs in the next run: something else moved their pointers."""
+        self._seen[:inputs] = [_unseen] * inputs
 
     def _point(self, number: int, array: Array) -> None:
         self._seen[number] = _unseen  # until all is done: an interrupt may come before any line

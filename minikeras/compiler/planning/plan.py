@@ -6,14 +6,18 @@ from typing import Any
 from minikeras.compiler.decomposing.table import decompose
 from minikeras.compiler.fusion.groups import Fusion, Group, reads_in_step
 from minikeras.compiler.fusion.order import Order
-from minikeras.compiler.fusion.views import size
+from minikeras.compiler.fusion.views import natural, size
+from minikeras.compiler.lowering.operands import copied
 from minikeras.compiler.lowering.table import is_native, lower, takes_epilogue
 from minikeras.compiler.native.program import Flag
 from minikeras.compiler.planning.actions import Action, Call, Check
 from minikeras.compiler.planning.repeat import repeated
 from minikeras.compiler.tracing.interpret import Donated
+from minikeras.core.basic import numpy_dtype
 from minikeras.core.dispatch import Node
 from minikeras.core.tensor import EagerTensor, Tensor
+
+_SMALL_RESULT = 1 << 16  # bytes: cheaper to copy than to hand on to Python
 
 
 class NotNative(Exception):
@@ -51,6 +55,7 @@ class Plan:
         """By the key of a tensor that of the one whose memory it takes."""
         self._emit()
         self._keep_apart()
+        self.written_back = self._written_back(donated)
 
     # -- results in place of inputs ------------------------------------------------------------
 
@@ -144,6 +149,25 @@ class Plan:
         for output, number in self.in_place.items():
             source = self.views.of(self.outputs[output]).source
             self.aliases[source.key] = self.inputs[number].key
+
+    def _written_back(self, donated: Donated) -> set[int]:
+        """Copy small results that do not replace their inputs there in the end; return which."""
+        if any(isinstance(action, Call) for action in self.actions):
+            return set()
+        views = [self.views.of(output) for output in self.outputs]
+        sources = [view.source.key for view in views]
+        given = [x.key for x in self.inputs]
+        found = set()
+        for number, output in donated:
+            old, view = self.inputs[number], views[output]
+            bytes = size(view.shape) * numpy_dtype(old).itemsize
+            if output in self.in_place or old.key in sources or view.source.key in given:
+                continue
+            if bytes <= _SMALL_RESULT:
+                self.actions += copied(view, natural(view.shape), 0, old)
+                self.in_place[output] = number
+                found.add(output)
+        return found
 
     def _lowered(self, group: Group, stored: list[Any]) -> list[Action]:
         if group.main.op.name == "while_loop":

@@ -1,5 +1,6 @@
 """Run one traced graph: hand Variables in and out, and let tapes outside see the call."""
 
+import functools
 import sys
 import threading
 import weakref
@@ -48,6 +49,16 @@ class Concrete:
             else _reading(graph, self.execute)
         )
         """Takes the arguments' arrays, and whether the caller may change some of them later."""
+        self.has_turns = bool(
+            graph.assigned and not graph.effects and getattr(self.execute, "has_turns", False)
+        )
+        """Whether `several` can be called."""
+
+    @functools.cached_property
+    def several(self) -> Run:
+        """Take stacked arguments, a row for each call; return as `Function.several` does."""
+        execute = self.execute.several  # type: ignore[attr-defined]
+        return _assigning(self.graph, execute, self._owned, self._lock, counts=True)
 
     def values(self) -> list[Any]:
         """Return what the Variables are now, and tell tapes of those that are read."""
@@ -169,11 +180,21 @@ _TENSOR, _ARRAY = _references(SimpleNamespace(stored=EagerTensor(np.zeros(()))))
 
 
 def _assigning(  # noqa: C901, PLR0915 - written out: a call for each Variable would cost a third more
-    graph: Graph, execute: Callable[..., Any], owned: Sequence[bool], lock: Any
+    graph: Graph,
+    execute: Callable[..., Any],
+    owned: Sequence[bool],
+    lock: Any,
+    counts: bool = False,
 ) -> Run:
-    """Return what runs a graph that assigns Variables, over their own arrays where it may."""
+    """Return what runs a graph that assigns Variables, over their own arrays where it may.
+
+    If `execute` counts, there is a number behind the results, and it is returned before them.
+    """
     assigned, rest = graph.assigned, graph.variables[len(graph.assigned) :]
-    count, results, pack = graph.arguments, graph.results, packer(graph)
+    count, results, pack = graph.arguments, graph.results + counts, packer(graph)
+    if counts:
+        packed = pack
+        pack = lambda outputs: (int(outputs[-1]), packed(outputs[:-1]))
     references = sys.getrefcount
     known = [-1] * len(assigned)
     careful = any(owned)

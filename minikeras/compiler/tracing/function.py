@@ -18,7 +18,7 @@ from minikeras.compiler.tracing.trace import Graph, slotted, trace
 from minikeras.core.context import state
 from minikeras.core.graph import Slot, fill
 from minikeras.core.spec import TensorSpec
-from minikeras.core.tensor import EagerTensor, as_tensor
+from minikeras.core.tensor import Array, EagerTensor, as_tensor
 
 _eager = False
 _NEVER: tuple[Any, ...] = (-1, None, (), None)
@@ -78,7 +78,7 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the trace that fits the arguments; make it if there is none."""
         self._calls += 1
-        count, training, specs, run = self._fast
+        count, training, specs, concrete = self._fast
         if (
             len(args) == count
             and not kwargs
@@ -101,7 +101,7 @@ class Function:
                     break
                 arrays.append(array)
             else:
-                return run(arrays, foreign)
+                return concrete.run(arrays, foreign)
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -132,7 +132,29 @@ class Function:
             return
         arrays = [leaf if type(leaf) is np.ndarray else leaf.array for leaf in leaves]
         specs = [(array.dtype, array.shape) for array in arrays]
-        self._fast = (len(args), state.training, specs, concrete.run)
+        self._fast = (len(args), state.training, specs, concrete)
+
+    def several(self, args: Sequence[Array]) -> tuple[int, Any]:
+        """Call this for each row of the arguments, stacked arrays, in one go.
+
+        Returns how many calls were made, from the first row on, and what the last one returned.
+        There is none unless the call before was of this kind and native code does all of it.
+        """
+        _, training, specs, concrete = self._fast
+        if (
+            concrete is None
+            or not concrete.has_turns
+            or [(array.dtype, array.shape[1:]) for array in args] != specs
+            or not all(array.flags.c_contiguous for array in args)
+            or state.scope is not None
+            or state.recorders
+            or state.training is not training
+            or _eager
+        ):
+            return 0, None
+        done, results = concrete.several(list(args), False)
+        self._calls += done
+        return done, results if done else None
 
     # -- tracing -------------------------------------------------------------------------------
 
