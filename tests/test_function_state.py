@@ -513,7 +513,7 @@ def test_rows_of_stacked_arguments_are_calls_one_after_the_other(body, size):
     for a, b in zip(one, many, strict=True):
         np.testing.assert_array_equal(a, b)
     assert done == 0 or results.shape == expected.shape
-    other = [rows[:3].astype("float64")], [rows[:3, :2]], [rows[:3].transpose(0, 2, 1)]
+    other = [rows[:3].astype("float64")], [rows[:3, :2]], [rows[:3].transpose(0, 2, 1)], [rows[:0]]
     assert all(step.several(args) == (0, None) for args in other)
 
 
@@ -530,7 +530,13 @@ def test_rows_of_stacked_arguments_with_tapes_and_effects_are_not_run_at_once():
         tf.print(x)
         return v.assign_add(x)
 
+    @keras.function
+    def both(x, y):
+        return v.assign_add(x * y)
+
     rows = np.ones((3, 1), "float32")[:, 0]
+    both(tf.constant(0.0), tf.constant(0.0))
+    assert both.several([rows, rows[:2]]) == (0, None)
     step(tf.constant(1.0))
     told(tf.constant(1.0))
     assert told.several([rows]) == (0, None)

@@ -141,9 +141,12 @@ class Function:
         There is none unless the call before was of this kind and native code does all of it.
         """
         _, training, specs, concrete = self._fast
+        rows = {len(array) for array in args}
         if (
             concrete is None
             or not concrete.has_turns
+            or len(rows) != 1
+            or rows == {0}
             or [(array.dtype, array.shape[1:]) for array in args] != specs
             or not all(array.flags.c_contiguous for array in args)
             or state.scope is not None
