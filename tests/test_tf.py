@@ -91,6 +91,22 @@ def test_loops_take_the_options_of_tensorflow():
     assert y.numpy().tolist() == [1, 4]
 
 
+def test_loops_inside_of_traced_loops_rewrite_nothing_outside():
+    @tf.function
+    def search(w, turns):
+        def body(i, w):
+            p = -tf.squeeze(w[:, None] * 2.0, 1)
+            (a,) = tf.while_loop(
+                lambda a: tf.reduce_sum(-(a * p)) > 10.0, lambda a: (a * 0.5,), (tf.constant(1.0),)
+            )
+            return i + 1, w + a
+
+        return tf.while_loop(lambda i, w: i < turns, body, (tf.constant(0), w))[1]
+
+    found = search(tf.constant([1.0, 2.0]), tf.constant(20))
+    assert found.numpy().tolist() == [8.5, 9.5]
+
+
 def test_function_runs_what_it_decorates():
     @tf.function
     def double(x):
