@@ -44,9 +44,12 @@ class Tracked:
         self.__dict__.get("_parts", {}).pop(name, None)
         _note_change()
 
+    def _part_names(self) -> list[str]:
+        return list(self.__dict__.get("_parts", ()))
+
     def _tracked(self, containers: list[Any]) -> Iterator[Any]:
         """Yield every Variable and tracked object directly below; take note of containers."""
-        for name in list(self.__dict__.get("_parts", ())):
+        for name in self._part_names():
             yield from _found(self.__dict__[name], containers)
 
     def own_variables(self) -> list[Variable]:

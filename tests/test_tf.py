@@ -57,7 +57,7 @@ def test_modules_collect_their_variables():
 
     module = Linear()
     assert module.name == "linear"
-    assert [float(v) for v in module.variables] == [1.0, 2.0]
+    assert [float(v) for v in module.variables] == [2.0, 1.0]  # by attribute name
     assert [float(v) for v in module.trainable_variables] == [1.0]
     assert len(module.submodules) == 1
 

@@ -5,7 +5,7 @@ from typing import Any
 from minikeras.core.context import name_scope
 from minikeras.core.variable import Variable
 from minikeras.registry import snake_case
-from minikeras.tracking import Tracked, variables_of, walk
+from minikeras.tracking import Tracked, unique, variables_of, walk
 
 
 class Module(Tracked):
@@ -35,6 +35,13 @@ class Module(Tracked):
                 return method(self, *args, **kwargs)
 
         return scoped
+
+    def own_variables(self) -> list[Variable]:
+        """Return the Variables assigned to this module, trainable or not, by attribute name."""
+        return list(unique(part for part in self._tracked([]) if isinstance(part, Variable)))
+
+    def _part_names(self) -> list[str]:
+        return sorted(super()._part_names())
 
     @property
     def variables(self) -> tuple[Variable, ...]:
