@@ -379,10 +379,12 @@ def test_custom_gradient_with_a_variable_and_its_errors(x):
         tape.gradient(y, x)
 
 
-def test_custom_gradient_is_differentiable_again(x):
+@pytest.mark.parametrize("inside", [False, True])
+def test_custom_gradient_is_differentiable_again(x, inside):
     @tf.custom_gradient
     def cube(a):
-        return a**3, lambda upstream: upstream * 3.0 * a**2
+        square = a**2
+        return a**3, lambda upstream: upstream * 3.0 * (square if inside else a**2)
 
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:

@@ -67,13 +67,15 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             state.trace.replayable = False  # grad_fn belongs to the tensors of this very call
         args = tree.map_structure(as_tensor, args)
         watcher = _VariableWatcher()
-        with overridden(recorders=(watcher,)):
+        # Tapes see inside: grad_fn may use what f computed, and be differentiated again.
+        with overridden(recorders=(*state.recorders, watcher)):
             result, grad_fn = f(*args, **kwargs)
         inputs = tree.flatten(args)
         known = {tensor.key for tensor in inputs}
         read = [v for v in watcher.variables.values() if v.stored.key not in known]
         _check_signature(f, grad_fn, read)
-        outputs = [_stop(tensor) for tensor in tree.flatten(result)]
+        with overridden(recorders=()):
+            outputs = [_stop(tensor) for tensor in tree.flatten(result)]
         rule = _pullback(grad_fn, len(inputs), read)
         _record(f, rule, [*inputs, *(variable.value for variable in read)], outputs)
         return tree.pack_sequence_as(result, outputs)
@@ -151,7 +153,8 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
                 )
                 return (grads, of_variables) if variables else grads
 
-            return f(*args, **kwargs), grad
+            with overridden(recorders=state.recorders[-1:]):  # no tape, but the variable watcher
+                return f(*args, **kwargs), grad
 
         return inner(*args)
 
