@@ -347,6 +347,16 @@ def test_second_derivative_by_one_persistent_tape(x):
     assert float(tape.gradient(first, x)) == 18.0
 
 
+def test_what_nobody_watched_has_no_gradient_beside_what_was_watched(x):
+    frozen, constant = tf.Variable(2.0, trainable=False), tf.constant(4.0)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = (x + frozen) + constant
+    assert [g and float(g) for g in tape.gradient(y, [x, frozen, constant])] == [1, None, None]
+    assert tape.jacobian(y, constant) is None
+    assert float(tape.gradient(constant, constant)) == 1.0  # a target that is its own source
+
+
 def test_custom_gradient_with_a_variable_and_its_errors(x):
     w = tf.Variable(2.0)
 

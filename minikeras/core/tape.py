@@ -256,7 +256,11 @@ class GradientTape:
         sources: list[Any],
         nothing: UnconnectedGradients,
     ) -> list[Any]:
-        keys = [self._keys(source) for source in sources]
+        # What nobody watches may still lie on a path, beside what is watched.
+        keys = [
+            {key for key in self._keys(source) if key in self.live or key in grads}
+            for source in sources
+        ]
         found = backward(nodes, grads, set().union(*keys))
         answers = []
         for source, wanted in zip(sources, keys, strict=True):
