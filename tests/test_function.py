@@ -369,7 +369,7 @@ def test_objects_with_function_methods_are_freed_at_once():
     try:
         del counter, tape
         assert gone() is None
-        with pytest.raises(ReferenceError, match="step: its object is gone"):
+        with pytest.raises(ReferenceError, match="step: its object is gone. Give"):
             step(X)
         del step
     finally:

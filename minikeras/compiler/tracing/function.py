@@ -168,7 +168,9 @@ class Function:
             return self._python
         instance = self._instance()
         if instance is None:
-            raise ReferenceError(f"{self.__name__}: its object is gone.")
+            raise ReferenceError(
+                f"{self.__name__}: its object is gone. Give the object a name before calling this."
+            )
         return functools.partial(self._python, instance)
 
     def _traced(self, key: tuple[Any, ...], values: Any, named: dict[str, Any]) -> Concrete:
