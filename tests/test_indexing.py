@@ -87,7 +87,7 @@ def _gradient(function, x):
         (
             lambda: scattering.segment_sum(X, SymbolicTensor((3,), INT32)),
             ValueError,
-            "segment_sum: expected num_segments with symbolic ids",
+            "segment_sum: expected num_segments with symbolic ids, .* tf.math.unsorted_segment_sum",
         ),
         (lambda: scattering.bincount([1, -1]), ValueError, "bincount: .* no negative numbers"),
         (lambda: scattering.bincount([1], sparse=True), ValueError, "bincount: expected sparse=F"),

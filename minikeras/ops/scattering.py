@@ -79,7 +79,10 @@ def _segments(
         )
     if not isinstance(ids, EagerTensor):
         if num_segments is None:
-            raise ValueError(f"{who}: expected num_segments with symbolic ids, got None.")
+            raise ValueError(
+                f"{who}: expected num_segments with symbolic ids, got None: how long the result is "
+                "depends on them. Pass it; in tf, to tf.math.unsorted_segment_sum."
+            )
         return data, ids, int(num_segments)
     largest = int(ids.array.max(initial=-1))
     total = largest + 1 if num_segments is None else int(num_segments)
