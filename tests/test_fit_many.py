@@ -178,12 +178,34 @@ def test_callbacks_hear_of_every_batch_if_they_ask_for_it(counts):
 
 @native
 def test_callbacks_that_do_not_ask_for_it_hear_of_the_first_and_the_last(counts, tmp_path):
-    heard = Recorder()
-    heard.every_batch = False
+    class Seldom(Recorder):
+        every_batch = False
+
+    heard = Seldom()
     saving = callbacks.ModelCheckpoint(tmp_path / "a.weights.h5", save_weights_only=True)
     make().fit(X, LABELS, batch_size=8, verbose=0, callbacks=[heard, saving])
     assert heard.calls == ["b0", "e0", "b1", "e24", "b25", "e25", "epoch 0"]
     assert counts == [24]
+
+
+@native
+@pytest.mark.parametrize("late", [False, True])
+def test_hooks_added_to_callbacks_that_do_not_ask_for_it_hear_of_every_batch(counts, late):
+    heard = []
+
+    def hear(batch, logs=None):
+        heard.append(batch)
+
+    class Bar(callbacks.ProgbarLogger):
+        if not late:
+            on_train_batch_begin = staticmethod(hear)
+
+    bar = Bar()
+    if late:
+        bar.on_train_batch_begin = hear
+    make().fit(X, LABELS, batch_size=8, verbose=0, callbacks=[bar])
+    assert heard == [*range(26)]
+    assert counts == []
 
 
 def test_a_bar_shows_all_steps(capsys):

@@ -92,9 +92,9 @@ class CallbackList(Callback):
         """Return what to call for the batches of `"train"`, `"test"` or `"predict"`."""
         begin, end = f"on_{what}_batch_begin", f"on_{what}_batch_end"
         every = type(self) is not CallbackList or any(
-            (_hears(callback, begin) or _hears(callback, end))
-            and getattr(callback, "every_batch", True)
+            _hears(callback, hook, _content(callback))
             for callback in self.callbacks
+            for hook in (begin, end)
         )
         return Hooks(getattr(self, begin), getattr(self, end), every)
 
@@ -163,8 +163,19 @@ class CallbackList(Callback):
         self._end("on_predict_end", logs)
 
 
-def _hears(callback: Any, hook: str) -> bool:
-    """Tell whether a callback does something at a batch; most do not, and batches are many."""
+def _hears(callback: Any, hook: str, kind: Any = Callback) -> bool:
+    """Tell whether a callback does something at a batch that `kind` does not; most do nothing."""
     names = (hook, hook.replace("_train", ""))
     own = (getattr(getattr(callback, name, None), "__func__", None) for name in names)
-    return any(o is not getattr(Callback, name) for o, name in zip(own, names, strict=True))
+    return any(o is not getattr(kind, name) for o, name in zip(own, names, strict=True))
+
+
+def _content(callback: Any) -> Any:
+    """Return the class whose hooks need not be called for every batch.
+
+    `every_batch` is said of the hooks that a class has, not of those that others add to them.
+    """
+    if getattr(callback, "every_batch", True):
+        return Callback
+    kinds = (kind for kind in type(callback).__mro__ if "every_batch" in vars(kind))
+    return next(kinds, Callback)
