@@ -1,5 +1,7 @@
 """Many short steps that `fit` and `evaluate` do in one call: the same as one by one."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -233,6 +235,19 @@ def test_little_is_copied_at_once(counts, monkeypatch):
     monkeypatch.setattr(batches, "_STACKED_BYTES", 8 * 7 * 4 * 5)
     both((X, LABELS), {})
     assert max(counts) == 5
+
+
+@pytest.mark.parametrize("order", [None, np.arange(20_000)])
+def test_little_of_an_array_that_is_not_contiguous_is_copied_at_once(order):
+    x = np.asfortranarray(np.zeros((20_000, 64), "float32"))
+    batching = batches.Pass((x, None, None), 20_000, 32, order)
+    tracemalloc.start()
+    try:
+        next(batching)
+        assert len(batching.several(512)[0]) == batches._STACKED_BYTES // (32 * 64 * 4)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * batches._STACKED_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 @native

@@ -123,7 +123,7 @@ class Pass:
         parts = list(itertools.takewhile(lambda part: part is not None, self._arrays))
         if not all(type(part) is np.ndarray for part in parts):
             return []
-        if self._order is not None:
+        if self._order is not None or not all(part.flags.c_contiguous for part in parts):
             bytes = self._batch_size * sum(part[:1].nbytes for part in parts)
             most = min(most, max(_STACKED_BYTES // max(bytes, 1), 1))
         count = min(most, (self._samples - self._at) // self._batch_size)
@@ -302,8 +302,10 @@ def _selected(array: Any, rows: Any) -> EagerTensor:
     """
     if type(rows) is slice:
         return EagerTensor(array[rows])
+    if not array.flags.c_contiguous:  # `take` would copy all of it
+        return EagerTensor(array[rows])
     taken = None
-    if len(rows) * array[:1].nbytes >= _MANY_BYTES and array.flags.c_contiguous:
+    if len(rows) * array[:1].nbytes >= _MANY_BYTES:
         taken = _take_natively((array, rows), {"axis": 0})
     return EagerTensor(array.take(rows, axis=0) if taken is None else taken)
 
