@@ -76,15 +76,18 @@ class SeedGenerator(Tracked, Configurable):
 
 registry.add("seed generator", "keras.random", SeedGenerator)
 
-_global: list[SeedGenerator] = []
+_shared: dict[int | None, SeedGenerator] = {}
 
 
-def global_seed_generator() -> SeedGenerator:
-    """Return the generator that draws where no seed is given; it is made when first needed."""
-    if not _global:
+def global_seed_generator(seed: int | None = None) -> SeedGenerator:
+    """Return the generator of all draws without a seed; it is made when first needed.
+
+    There is one for each seed that TensorFlow's operations are given, too: they go on with it.
+    """
+    if seed not in _shared:
         with eagerly():  # whichever traced function happens to need it first
-            _global.append(SeedGenerator(name="global_seed_generator"))
-    return _global[0]
+            _shared[seed] = SeedGenerator(seed, "global_seed_generator" if seed is None else None)
+    return _shared[seed]
 
 
 def set_random_seed(seed: int) -> None:
@@ -93,11 +96,12 @@ def set_random_seed(seed: int) -> None:
         raise ValueError(
             f"set_random_seed: expected an integer, got {seed!r} of type {type(seed).__name__}."
         )
-    # The same Variable gets a new value, since traced functions hold on to it.
-    state = global_seed_generator().state
+    # The same Variables get new values, since traced functions hold on to them.
+    global_seed_generator()
     random.seed(int(seed))
     np.random.seed(int(seed) & 0xFFFFFFFF)  # noqa: NPY002
-    state.assign(_first_state(make_default_seed()))
+    for number, generator in _shared.items():
+        generator.state.assign(_first_state(make_default_seed() if number is None else number))
 
 
 def draw_seed(seed: Any) -> Any:

@@ -4,28 +4,15 @@ import functools
 from typing import Any
 
 from minikeras import random as _random
-from minikeras.core.context import eagerly
 from minikeras.core.spec import as_dtype
 from minikeras.tf.adapt import adapted
 
-_generators: dict[int, _random.SeedGenerator] = {}
-
-
-def set_seed(seed: int) -> None:
-    """Seed all random numbers, and let those of operations with a seed begin anew."""
-    _random.set_random_seed(seed)
-    for number, generator in _generators.items():
-        generator.state.assign(_random.SeedGenerator(number).state)
+set_seed = _random.set_random_seed
 
 
 def _of_operation(seed: Any) -> Any:
     """Return what goes on from draw to draw for an operation's `seed`, as in TensorFlow."""
-    if not isinstance(seed, int):
-        return seed
-    if seed not in _generators:
-        with eagerly():  # whichever traced function happens to need it first
-            _generators[seed] = _random.SeedGenerator(seed)
-    return _generators[seed]
+    return _random.global_seed_generator(seed) if isinstance(seed, int) else seed
 
 
 def _around(draw: Any) -> Any:
