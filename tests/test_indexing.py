@@ -1,8 +1,11 @@
 """Take, scatter, segments, sparse gradients: messages, conventions, edge cases."""
 
+import functools
+
 import numpy as np
 import pytest
 
+from minikeras import function
 from minikeras.core.forward import ForwardAccumulator
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import IndexedSlices, SymbolicTensor, as_tensor
@@ -277,6 +280,27 @@ def test_segments_without_rows_and_rows_without_segment():
     np.testing.assert_array_equal(scattering.segment_max(x, [2, -1, 2]), [lowest, lowest, 3])
     assert scattering.segment_min(np.array([1]), [1]).numpy()[0] == np.iinfo("int64").max
     assert scattering.segment_sum(x, [0, 0, 1], sorted=True).shape == (2,)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8"])
+@pytest.mark.parametrize("name", ["segment_sum", "segment_max", "segment_min", "segment_prod"])
+def test_rows_without_segment_in_a_traced_function(name, dtype):
+    op = functools.partial(getattr(scattering, name), num_segments=3)
+    ids = as_tensor([2, -1, 0, -7])
+    for x in (np.arange(2, 6), np.arange(2, 10).reshape(4, 2)):
+        x = x.astype(dtype)
+        got, expected = function(op)(x, ids), op(x, ids)
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got, expected)
+    with pytest.raises(IndexError, match="out of bounds|expected indices in"):
+        function(op)(x, as_tensor([2, -1, 3, 0]))
+
+
+def test_gradients_of_rows_without_segment_in_a_traced_function():
+    def gradient(ids):
+        return _gradient(lambda x: scattering.segment_max(x, ids, 2), as_tensor([3.0, 5.0, 3.0]))
+
+    np.testing.assert_array_equal(function(gradient)(as_tensor([0, -1, 0])), [0.5, 0, 0.5])
 
 
 def test_bincount_lengths_and_dtypes():

@@ -19,11 +19,24 @@ from minikeras.ops.joining import concatenate
 # ---- segments ------------------------------------------------------------------------------------
 
 
-def _fold(name: str, ufunc: Any, start: Callable[[np.dtype[Any]], Any], vjp: Any) -> Primitive:
-    """Make an op that reduces the rows of `data` with one id, beginning with `start`."""
+def _limits(dtype: np.dtype[Any]) -> Any:
+    return np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+
+
+# What segments begin with, and what changes none.
+_START: dict[str, Callable[[np.dtype[Any]], Any]] = {
+    "segment_sum": lambda dtype: dtype.type(0),
+    "segment_max": lambda dtype: _limits(dtype).min,
+    "segment_min": lambda dtype: _limits(dtype).max,
+    "segment_prod": lambda dtype: dtype.type(1),
+}
+
+
+def _fold(name: str, ufunc: Any, vjp: Any) -> Primitive:
+    """Make an op that reduces the rows of `data` with one id."""
 
     def forward(data: Array, segment_ids: Array, total: int) -> Array:
-        out = np.full((total, *data.shape[1:]), start(data.dtype), data.dtype)
+        out = np.full((total, *data.shape[1:]), _START[name](data.dtype), data.dtype)
         return at(ufunc, out, segment_ids.astype(np.intp), data)
 
     return Primitive(
@@ -33,10 +46,6 @@ def _fold(name: str, ufunc: Any, start: Callable[[np.dtype[Any]], Any], vjp: Any
         vjps=(vjp, None),
         arguments=("data", "segment_ids"),
     )
-
-
-def _limits(dtype: np.dtype[Any]) -> Any:
-    return np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
 
 
 def _tied(g: Any, y: Any, data: Any, segment_ids: Any) -> Any:
@@ -62,15 +71,18 @@ def _product_of_others(g: Any, data: Any, segment_ids: Any, total: int) -> Any:
     return _take(g, segment_ids, axis=0) * others
 
 
-_segment_max = _fold("segment_max", np.maximum, lambda dtype: _limits(dtype).min, _tied)
-_segment_min = _fold("segment_min", np.minimum, lambda dtype: _limits(dtype).max, _tied)
-_segment_prod = _fold("segment_prod", np.multiply, lambda _: 1, _product_of_others)
+_segment_max = _fold("segment_max", np.maximum, _tied)
+_segment_min = _fold("segment_min", np.minimum, _tied)
+_segment_prod = _fold("segment_prod", np.multiply, _product_of_others)
 
 
 def _segments(
     who: str, data: Any, segment_ids: Any, num_segments: int | None
 ) -> tuple[Any, Any, int]:
-    """Return data and ids without those of negative id, and how many segments there are."""
+    """Return data and ids without those of negative id, and how many segments there are.
+
+    How many symbolic ids are negative is not known: there the rows stay, as what changes nothing.
+    """
     data, ids = as_tensor(data), integers(who, segment_ids)
     if ids.ndim != 1 or tuple(data.shape[:1]) != tuple(ids.shape):
         raise ValueError(
@@ -83,7 +95,9 @@ def _segments(
                 f"{who}: expected num_segments with symbolic ids, got None: how long the result is "
                 "depends on them. Pass it; in tf, to tf.math.unsorted_segment_sum."
             )
-        return data, ids, int(num_segments)
+        kept = reshape(greater_equal(ids, 0), shape=(-1,) + (1,) * (data.ndim - 1))
+        data = where(kept, data, _START[who](numpy_dtype(data)))
+        return data, maximum(ids, 0), int(num_segments)
     largest = int(ids.array.max(initial=-1))
     total = largest + 1 if num_segments is None else int(num_segments)
     if largest >= total:
