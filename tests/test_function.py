@@ -178,6 +178,16 @@ def test_loops_of_unknown_length_are_not():
         tape.gradient(y, X)
 
 
+def test_rewriting_in_loops_does_not_look_at_how_things_outside_were_made():
+    def f(x):
+        y = ops.repeat(x, 3)
+        return ops.while_loop(
+            lambda i, _: i < ops.sum(y), lambda i, z: (i + 1, ops.sin(z)), (0.0, y)
+        )[1]
+
+    np.testing.assert_allclose(keras.function(f)(X), f(X), rtol=1e-6)
+
+
 def test_what_has_no_gradient_gives_none():
     v, unused = tf.Variable(2.0), tf.Variable(1.0)
     index = tf.constant([1, 0])

@@ -53,10 +53,11 @@ def repeated(node: Node, views: Views, plan: Any) -> tuple[list[Action], Aliases
 def _planned(
     graph: Graph, given: Sequence[Any], pairs: Sequence[tuple[int, int]], plan: Any
 ) -> Any:
+    # With inputs of its own: rewriting would look through those given at what made them outside.
+    simple = graph.computing(simplify(graph.nodes, graph.outputs)[1])
     known = {x.key: tensor for x, tensor in zip(graph.inputs, given, strict=True)}
-    inner = substituted(graph, list(given), known)
-    nodes, outputs = simplify(inner.nodes, inner.outputs)
-    return plan(nodes, given, outputs, pairs)
+    inner = substituted(simple, list(given), known)
+    return plan(inner.nodes, given, inner.outputs, pairs)
 
 
 def _moved(body: Any, carried: Sequence[Any]) -> list[Action]:
