@@ -30,7 +30,7 @@ def repeated(node: Node, views: Views, plan: Any) -> tuple[list[Action], Aliases
         if i < len(carried):
             given.append(carried[i])
         elif view.whole and tuple(view.source.plain_shape) == view.shape:
-            given.append(_without_node(view.source))
+            given.append(view.source)
             continue
         else:
             given.append(_like(tensor))
@@ -79,13 +79,6 @@ def _moved(body: Any, carried: Sequence[Any]) -> list[Action]:
 
 def _like(tensor: Any) -> SymbolicTensor:
     return SymbolicTensor(tuple(tensor.plain_shape), numpy_dtype(tensor))
-
-
-def _without_node(tensor: Any) -> Any:
-    """Hide how a tensor was made: rewriting must not look at what is outside of the loop."""
-    if isinstance(tensor, EagerTensor):
-        return tensor
-    return SymbolicTensor(tuple(tensor.plain_shape), numpy_dtype(tensor), key=tensor.key)
 
 
 def _copy(view: View, target: Any) -> list[Action]:
