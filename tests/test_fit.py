@@ -1,5 +1,6 @@
 """Training, evaluation and prediction with data of every kind, logs and callbacks."""
 
+import copy
 import random
 
 import numpy as np
@@ -405,3 +406,61 @@ def test_predict_joins_batches_and_keeps_shapes_without_samples():
         model.predict(iter(()), verbose=0)
     with pytest.raises(ValueError, match="evaluate: expected at least one batch"):
         model.evaluate(iter(()), verbose=0)
+
+
+# ---- copies --------------------------------------------------------------------------------------
+
+
+def _branching():
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(3, activation="relu")(inputs)
+    added = layers.Add()([hidden, layers.Dense(3)(inputs) * 2.0])
+    return keras.Model(inputs, layers.Dense(1)(layers.Dropout(0.2)(added, training=False)))
+
+
+class _Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.Sequential([layers.Dense(3), layers.BatchNormalization()])
+        self.last = layers.Dense(1)
+
+    def call(self, x):
+        return self.last(self.inner(x))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    "make", [_branching, _Own, lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)])]
+)
+def test_a_copied_model_goes_on_training_apart(make, times):
+    model = make()
+    model(X)
+    optimizer = keras.optimizers.Adam(0.1, weight_decay=0.1, use_ema=True)
+    optimizer.exclude_from_weight_decay(model.trainable_weights[:1])
+    model.compile(optimizer, "mse", metrics=["mae"])
+    model.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    copied = model
+    for _ in range(times):
+        copied = copy.deepcopy(copied)
+    before, expected = model(X).numpy(), model.get_weights()
+    np.testing.assert_array_equal(copied(X), before)
+    history = copied.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+    np.testing.assert_array_equal(model(X), before)
+    for weight, value in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    again = model.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+    assert history == again
+    for a, b in zip(model.get_weights(), copied.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    copied.set_weights([weight * 0 for weight in copied.get_weights()])
+    assert not copied(X).numpy().any() and model(X).numpy().any()
+
+
+def test_a_copied_optimizer_serves_the_same_variables():
+    variable = keras.Variable(np.ones(3, "float32"))
+    optimizer = keras.optimizers.Adam(0.1, gradient_accumulation_steps=2)
+    optimizer.apply([np.ones(3, "float32")], [variable])
+    copied = copy.deepcopy(optimizer)
+    copied.apply([np.ones(3, "float32")], [variable])
+    np.testing.assert_allclose(variable, np.full(3, 0.9), rtol=1e-6)
+    assert (int(copied.iterations), int(optimizer.iterations)) == (1, 0)

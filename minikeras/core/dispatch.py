@@ -134,6 +134,9 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<Primitive {self.name}>"
 
+    def __deepcopy__(self, _: Any) -> "Primitive":
+        return self  # known by its identity
+
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """Apply this op to tensors, or to what becomes tensors, and record it."""
         if len(inputs) < self._arity:

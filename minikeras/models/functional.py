@@ -1,5 +1,6 @@
 """Turn symbolic inputs and outputs into something that can be called: a graph of layers."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -180,15 +181,23 @@ def _who(model: Any) -> str:
 
 def _caller(node: Node) -> Callable[[list[Any]], Any]:
     """Return a function that computes a node's result from its inputs' values."""
+    # Not closures: a copy of a model must call the copies of its layers.
     op, params = node.op, node.params
     if isinstance(op, Primitive):
-        return lambda values: op(*values, **params)
+        return functools.partial(_spread, op, params)
     slots = [argument.index for argument in params["args"] if isinstance(argument, Slot)]
-    if not params["kwargs"] and slots == [0] and len(params["args"]) == 1:
-        return lambda values: op(values[0])
+    plain = not params["kwargs"] and slots == [0] and len(params["args"]) == 1
+    return functools.partial(_alone, op) if plain else functools.partial(_filled, op, params)
 
-    def call(values: list[Any]) -> Any:
-        filled = fill(params, values)
-        return op(*filled["args"], **filled["kwargs"])
 
-    return call
+def _spread(op: Any, params: Any, values: list[Any]) -> Any:
+    return op(*values, **params)
+
+
+def _alone(op: Any, values: list[Any]) -> Any:
+    return op(values[0])
+
+
+def _filled(op: Any, params: Any, values: list[Any]) -> Any:
+    filled = fill(params, values)
+    return op(*filled["args"], **filled["kwargs"])

@@ -1,6 +1,7 @@
 """Hold the options and the Variables of an optimizer: make, save, load and describe them."""
 
 import inspect
+import itertools
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -220,7 +221,17 @@ class OptimizerState(Tracked, Configurable):
         return self._iterations
 
     def _get_variable_index(self, variable: Variable) -> int:
-        return list(self._slots).index(variable.key)
+        return list(self._slots).index(variable.key) % len(self._targets)
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        # A copy may be for copies of the Variables, which have keys of their own, or for the same.
+        self.__dict__.update(attributes)
+        keys = dict(zip(self._slots, itertools.cycle([v.key for v in self._targets]), strict=False))
+        kept, names = self._kept_from_decay
+        self._kept_from_decay = kept | {keys.get(key, key) for key in kept}, names
+        for name in ("_slots", "_accumulators"):
+            table = getattr(self, name)
+            table.update({keys[key]: state for key, state in list(table.items())})
 
     def save_own_variables(self, store: Any) -> None:
         """Put the state into `store` under "0", "1", …"""
