@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minikeras import ops
+from minikeras import layers, ops
 from minikeras.core.tape import GradientTape
 from minikeras.core.tensor import SymbolicTensor, as_tensor
 from minikeras.core.variable import Variable
@@ -189,6 +189,11 @@ def test_copy_is_another_tensor_for_tapes():
 
 
 # ---- open axes -----------------------------------------------------------------------------------
+
+
+def test_errors_show_open_axes_as_none():
+    with pytest.raises(ValueError, match=r"got \(None, 3\) and \(None, 4\)"):
+        layers.Input((3,)) + layers.Input((4,))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from minikeras import tree
 from minikeras.compiler.eager.calls import MISS
 from minikeras.core.basic import astype
 from minikeras.core.context import overridden, state, unique_name
-from minikeras.core.dispatch import PROBES
 from minikeras.core.graph import call_node
 from minikeras.core.spec import as_dtype
 from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor, as_tensor
@@ -423,7 +422,7 @@ class Layer(Tracked, Configurable):
             if self.activity_regularizer is not None:
                 self._regularize(outputs)
         except Exception as error:
-            stand_in = f" Lengths {PROBES} stand for open axes." if state.inline else ""
+            stand_in = " Multiples of 120 come from open axes." if state.inline else ""
             error.add_note(f"In the call of {type(self).__name__} '{self.name}'.{stand_in}")
             raise
         finally:
