@@ -252,15 +252,18 @@ def _note_other(value: Any, key: list[Any], tensors: list[Any]) -> None:
 
 
 def _token(value: Any) -> Any:
-    kind = type(value)
-    hashing: Any = kind.__hash__
-    if hashing is None or hashing is object.__hash__:
-        return Identity(value)
+    kind: Any = type(value)
     try:
         hash(value)
-    except TypeError:
+    except TypeError as error:
+        if not hasattr(value, "__array__"):
+            raise TypeError(
+                "tf.function: expected arguments that are tensors or can be hashed, got "
+                f"{value!r:.60} of type {kind.__name__}: it could change without a new trace. "
+                "Pass a tuple, a frozenset or a frozen dataclass."
+            ) from error
         return Identity(value)
-    return (kind, value)
+    return Identity(value) if kind.__hash__ is object.__hash__ else (kind, value)
 
 
 def described(names: Sequence[str], values: Sequence[Any], named: Mapping[str, Any]) -> Any:
