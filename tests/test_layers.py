@@ -407,6 +407,15 @@ def test_embedding_weights_and_gradient():
     assert layers.Embedding(3, 2)(np.zeros((2, 0), "int64")).shape == (2, 0, 2)
 
 
+def test_embedding_of_bytes_and_of_negative_integers_in_a_graph():
+    layer = layers.Embedding(256, 2)
+    assert layer(layers.Input((4,), dtype="uint8")).shape == (None, 4, 2)
+    ids = np.array([[0, 255]], "uint8")
+    np.testing.assert_array_equal(function(layer)(ids), layer(ids))
+    with pytest.raises(IndexError, match="got -257"):  # not one that is near the end of the table
+        function(layer)(np.array([[-1]]))
+
+
 def test_activity_regularization():
     layer = layers.ActivityRegularization(l1=0.1, l2=0.01)
     x = np.array([[1.0, -2.0]], "float32")

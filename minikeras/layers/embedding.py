@@ -55,11 +55,11 @@ class Embedding(Layer):
             self.embeddings = weight(self, "embeddings", (self.input_dim, self.output_dim))
 
     def call(self, inputs: Any) -> Any:
-        ids = inputs if inputs.dtype.is_integer else ops.cast(inputs, "int32")
+        ids = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
         if isinstance(ids, EagerTensor):
             self._check(ids)
         else:  # numbers below 0 would count from the end; these are refused
-            ids = ops.where(ids < 0, self.input_dim, ids)
+            ids = ops.where(ids < 0, ids - self.input_dim, ids)
         return ops.take(self.embeddings, ids, axis=0)
 
     def _check(self, ids: EagerTensor) -> None:
