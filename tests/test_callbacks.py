@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minikeras as keras
 from minikeras import callbacks
 from minikeras.callbacks import logs as logs_module
 from minikeras.callbacks import progress
@@ -749,6 +750,17 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert "val_loss: 5.0000" in shown and "100%" in shown
     assert shown.count("\n") == 2
     assert threading.active_count() == before  # tqdm would start a watcher
+
+
+def test_output_that_is_missing_or_knows_few_letters(monkeypatch):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="\u00f1\u6f22")])
+    model.compile("sgd", "mse")
+    for screen in (None, io.TextIOWrapper(io.BytesIO(), encoding="cp1252")):
+        monkeypatch.setattr(sys, "stdout", screen)
+        model.summary()
+        model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=1)
+    shown = screen.buffer.getvalue().decode("cp1252")
+    assert "-----" in shown and "| \u00f1? (Dense)" in shown and "loss" in shown
 
 
 def test_a_bar_reads_values_only_when_it_is_drawn(monkeypatch):

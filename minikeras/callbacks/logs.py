@@ -1,6 +1,6 @@
 """Hand log values on as they are, and turn them into numbers when someone looks."""
 
-import sys
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +14,12 @@ def plain(value: Any) -> Any:
 
 
 def say(message: str) -> None:
-    """Print a message of a callback, as Keras does, on the standard output."""
-    sys.stdout.write(f"{message}\n")
-    sys.stdout.flush()
+    """Print a message, as Keras does, with what the standard output can show of it."""
+    try:
+        print(message, flush=True)  # noqa: T201 - does nothing where there is no output
+    except UnicodeEncodeError as error:
+        plain = re.sub("[\u2500-\u257f]", "-", re.sub("[│┃]", "|", message))
+        print(plain.encode(error.encoding, "replace").decode(error.encoding))  # noqa: T201
 
 
 def _flat(logs: dict[str, Any]) -> Iterator[tuple[str, Any]]:

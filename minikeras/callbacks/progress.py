@@ -12,7 +12,7 @@ _INTERVAL = 0.1  # seconds between two redraws; the eye follows no more than tha
 
 def is_interactive() -> bool:
     """Tell whether the output can be redrawn in place: on a terminal, and in a notebook."""
-    return sys.stdout.isatty() or "ipykernel" in sys.modules
+    return getattr(sys.stdout, "isatty", bool)() or "ipykernel" in sys.modules
 
 
 def progress_bar(**options: Any) -> Any:

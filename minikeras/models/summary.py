@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+from minikeras.callbacks.logs import say
 from minikeras.core.dispatch import Node
 from minikeras.core.tensor import SymbolicTensor
 from minikeras.layers.base import Layer
@@ -46,7 +47,7 @@ def print_summary(
     table = drawn(heads, rows, column_widths(ends, length))
     lines = [f'Model: "{model.name}"', *table, *_totals(model)]
     if print_fn is None:
-        print("\n".join(lines))  # noqa: T201 - what summary() is for
+        say("\n".join(lines))
     else:
         print_fn("\n".join([*lines, ""]))
 
