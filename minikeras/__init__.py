@@ -10,8 +10,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = """
-    activations backend callbacks config constraints data datasets dtype_policies initializers
-    layers losses metrics models ops optimizers random regularizers saving tf tree utils
+    activations backend callbacks config constraints data datasets initializers layers
+    losses metrics models ops optimizers random regularizers saving tf tree utils
 """.split()
 
 _NAMES = {
@@ -33,6 +33,9 @@ _NAMES = {
     "compiler.tracing.function": "function",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+__all__ = sorted([*_MODULES, *_HOME, "version"])  # noqa: PLE0605 - names that come when used
 
 
 def version() -> str:

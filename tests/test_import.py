@@ -25,3 +25,10 @@ def test_import_is_light():
 @pytest.mark.parametrize("name", ["h5py", "tqdm"])
 def test_the_check_sees_an_import(name):
     assert name in loaded_by(f"import {name}")
+
+
+def test_a_star_import_brings_all_names():
+    names = {}
+    exec("from minikeras import *", names)
+    assert {"Model", "Sequential", "Input", "layers", "ops", "tf", "function"} <= set(names)
+    assert "importlib" not in names
