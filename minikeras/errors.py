@@ -1,7 +1,7 @@
 """Name the ways in which files, configurations and traced programs can be wrong."""
 
 
-class CorruptFileError(ValueError):
+class CorruptFileError(OSError, ValueError):
     """A file is damaged, truncated or not what its name says."""
 
 

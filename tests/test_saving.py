@@ -262,8 +262,11 @@ def test_files_are_overwritten_unless_told_otherwise(path):
 
 
 def test_missing_files_and_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a file, got no such file"):
+    with pytest.raises(FileNotFoundError, match="expected a file, got none at "):
         net().load_weights(tmp_path / "none.weights.h5")
+    (tmp_path / "folder.weights.h5").mkdir()
+    with pytest.raises(FileNotFoundError, match="expected a file, got none at .*folder"):
+        net().load_weights(tmp_path / "folder.weights.h5")
     with pytest.raises(FileNotFoundError):
         net().save_weights(tmp_path / "none" / "net.weights.h5")
 
@@ -311,6 +314,7 @@ def test_any_truncation_is_noticed_or_harmless(path):
 def test_other_files_are_refused(path, content):
     path.write_bytes(content)
     refused(net(), path, "expected an HDF5 file, got .* damaged or of another kind")
+    assert issubclass(CorruptFileError, OSError)  # what h5py raises, and so Keras
 
 
 def test_hdf5_files_of_other_programs_are_refused(path):

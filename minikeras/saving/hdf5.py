@@ -54,7 +54,7 @@ class WeightsFile:
         import h5py
 
         if not path.is_file():
-            raise FileNotFoundError(f"load_weights: expected a file, got no such file: {path}")
+            raise FileNotFoundError(f"load_weights: expected a file, got none at {path}")
         self._path = path
         self._h5py = h5py
         self._seen: set[int] = set()
