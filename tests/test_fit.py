@@ -1,6 +1,8 @@
 """Training, evaluation and prediction with data of every kind, logs and callbacks."""
 
 import copy
+import itertools
+import pickle
 import random
 
 import numpy as np
@@ -428,20 +430,30 @@ class _Own(keras.Model):
         return self.last(self.inner(x))
 
 
-@pytest.mark.parametrize("times", [1, 2])
+def _row():
+    return keras.Sequential([keras.Input((4,)), layers.BatchNormalization(), layers.Dense(1)])
+
+
+def _twice(model):
+    return copy.deepcopy(copy.deepcopy(model))
+
+
+def _pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
 @pytest.mark.parametrize(
-    "make", [_branching, _Own, lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)])]
+    ("make", "copier"),
+    [*itertools.product([_branching, _Own, _row], [copy.deepcopy, _twice]), (_row, _pickled)],
 )
-def test_a_copied_model_goes_on_training_apart(make, times):
+def test_a_copied_model_goes_on_training_apart(make, copier):
     model = make()
     model(X)
     optimizer = keras.optimizers.Adam(0.1, weight_decay=0.1, use_ema=True)
     optimizer.exclude_from_weight_decay(model.trainable_weights[:1])
     model.compile(optimizer, "mse", metrics=["mae"])
     model.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0)
-    copied = model
-    for _ in range(times):
-        copied = copy.deepcopy(copied)
+    copied = copier(model)
     before, expected = model(X).numpy(), model.get_weights()
     np.testing.assert_array_equal(copied(X), before)
     history = copied.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0).history

@@ -19,9 +19,17 @@ from minikeras.core.tensor import EagerTensor, SymbolicTensor, Tensor, as_tensor
 # Below this many bytes an array costs less to keep than the stand-in that would replace it.
 _SMALL = 512
 
+
+class _Open(int):
+    """The length an open axis is tried with; errors that print it say None."""
+
+    def __repr__(self) -> str:
+        return "None"
+
+
 # Open axes are replaced by these lengths in turn; result axes that differ are open too. They
 # divide by all small numbers, so that splitting an open axis into equal parts is possible.
-PROBES = (120, 240)
+PROBES = (_Open(120), _Open(240))
 
 
 class Node:
