@@ -68,6 +68,20 @@ def test_own_train_step_updates_all_metrics_in_a_loop():
     assert history["loss"] == [pytest.approx(np.mean(parts))]  # batches count alike here
 
 
+def test_dicts_in_the_logs_of_own_steps_are_flat_with_and_without_validation():
+    class Own(keras.Sequential):
+        def train_step(self, data):
+            return {"own": {"error": 1.0}}
+
+        def test_step(self, data):
+            return {"own": {"error": 2.0}}
+
+    model = Own([keras.Input((4,)), layers.Dense(1)])
+    model.compile("sgd")
+    history = model.fit(X, Y, validation_data=(X, Y), verbose=0).history
+    assert history == {"error": [1.0], "val_error": [2.0]}
+
+
 @pytest.mark.parametrize("logs", [None, 3.0])
 def test_steps_return_logs(logs):
     class Own(keras.Sequential):

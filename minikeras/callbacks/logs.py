@@ -22,11 +22,12 @@ def say(message: str) -> None:
         print(plain.encode(error.encoding, "replace").decode(error.encoding))  # noqa: T201
 
 
-def _flat(logs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def flat(logs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values, those of dicts inside too, sorted by name."""
     for key in sorted(dict.keys(logs)):
         value = dict.__getitem__(logs, key)  # past the reading that `Logs` does
         if isinstance(value, dict):
-            yield from _flat(value)
+            yield from flat(value)
         else:
             yield key, value
 
@@ -39,7 +40,7 @@ class Logs(dict[str, Any]):
     """
 
     def __init__(self, logs: dict[str, Any] | None = None) -> None:
-        super().__init__(_flat(logs or {}))
+        super().__init__(flat(logs or {}))
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)

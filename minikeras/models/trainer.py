@@ -5,7 +5,7 @@ from typing import Any
 
 from minikeras import tree
 from minikeras.callbacks import CallbackList
-from minikeras.callbacks.logs import Logs
+from minikeras.callbacks.logs import Logs, flat
 from minikeras.models import loops
 from minikeras.models.batches import (
     ArrayBatches,
@@ -101,7 +101,7 @@ class Trainer(Steps):
                     "Pass arrays or a Dataset, which can be read again.",
                     stacklevel=4,
                 )
-            return {f"val_{name}": value for name, value in logs.items()}
+            return {f"val_{name}": value for name, value in flat(logs)}
 
         loops.train(self, run, callbacks, range(initial_epoch, epochs), validate)
         return self.history  # type: ignore[attr-defined]
