@@ -153,6 +153,7 @@ def test_tensors_are_immutable():
 def test_conversion_to_python():
     x = tf.constant(2.5)
     assert (float(x), int(x), bool(x), f"{x:.2f}") == (2.5, 2, True, "2.50")
+    assert f"{x} {tf.constant([1.0, 2.0])} {tf.constant(0.1)}" == "2.5 [1. 2.] 0.10000000149011612"
     assert [1, 2, 3][tf.constant(1)] == 2
     assert type(x.numpy()) is np.float32
     assert type(tf.constant([1.0]).numpy()) is np.ndarray

@@ -155,7 +155,7 @@ class EagerTensor(Tensor):
         return self.array.reshape(())[()]
 
     def __format__(self, spec: str) -> str:
-        return format(self.numpy(), spec) if spec else str(self)
+        return format(self.array, spec)  # in text a tensor reads like its array, as in TensorFlow
 
     def __str__(self) -> str:
         return f"tf.Tensor({array_text(self.array, str)}, {self._facts()})"
