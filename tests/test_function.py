@@ -367,6 +367,22 @@ def test_methods_have_traces_for_each_object():
     assert copy.copy(a.step) is a.step
 
 
+def test_numbers_returned_are_tensors():
+    f = keras.function(lambda x: {"a": 5, "b": (0.5, True), "c": None, "d": x, "e": "text"})
+    for _ in range(2):
+        found = f(X)
+        assert (found["a"].dtype, found["b"][0].dtype, found["b"][1].dtype) == (
+            "int32", "float32", "bool",
+        )  # fmt: skip
+        assert (int(found["a"]), float(found["b"][0]), bool(found["b"][1])) == (5, 0.5, True)
+        assert found["c"] is None and found["e"] == "text"
+    x = tf.constant(3.0)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y, two = keras.function(lambda x: (x * x, 2))(x)
+    assert float(tape.gradient(y, x)) == 6.0 and int(two) == 2
+
+
 def test_objects_with_function_methods_are_freed_at_once():
     counter = Counter(1.0)
     counter.step(tf.constant(1.0))

@@ -198,7 +198,7 @@ class Function:
         """Trace, for arguments that may be TensorSpecs, and do not keep what came out."""
         try:
             return trace(
-                self.python_function,
+                _tensors_of(self.python_function),
                 values,
                 named,
                 name=self.__name__,
@@ -291,6 +291,12 @@ class Function:
         return f"<minikeras.function {self.__name__}{self.__signature__}>"
 
 
+def _tensors_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function return tensors instead of Python's numbers."""
+    number = lambda x: as_tensor(x) if type(x) in (bool, int, float) else x
+    return lambda *args, **kwargs: tree.map_structure(number, function(*args, **kwargs))
+
+
 def _before_and_after(concrete: Concrete) -> str:
     simplified = getattr(concrete.execute, "simplified", None)
     if simplified is None or str(simplified) == str(concrete.graph):
@@ -327,7 +333,7 @@ def _rerun(
 
     def again(tensors: Sequence[Any]) -> list[Any]:
         args, kwargs = fill(slots, tensors)
-        return slotted(function.python_function(*args, **kwargs))[1]
+        return slotted(_tensors_of(function.python_function)(*args, **kwargs))[1]
 
     return again
 
