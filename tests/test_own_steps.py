@@ -90,7 +90,7 @@ def test_steps_return_logs(logs):
 
     model = Own([keras.Input((4,)), layers.Dense(1)], name="own")
     model.compile("sgd", "mse")
-    with pytest.raises(TypeError, match=f"Own 'own': expected the step to return a .* got .*{logs}"):
+    with pytest.raises(TypeError, match=f"Own 'own': expected the step to return .* got .*{logs}"):
         model.evaluate(X, Y)
 
 
