@@ -300,9 +300,7 @@ def _selected(array: Any, rows: Any) -> EagerTensor:
 
     Rows in a random order are slow to read: memory answers late, and one thread waits for it.
     """
-    if type(rows) is slice:
-        return EagerTensor(array[rows])
-    if not array.flags.c_contiguous:  # `take` would copy all of it
+    if type(rows) is slice or not array.flags.c_contiguous:  # of which `take` would copy all
         return EagerTensor(array[rows])
     taken = None
     if len(rows) * array[:1].nbytes >= _MANY_BYTES:

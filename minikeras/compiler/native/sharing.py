@@ -28,7 +28,7 @@ class Sharing:
         self._alone = math.inf
         """Seconds of a run on one thread, in the mean of the last ones."""
         self._limit = -math.inf
-        """Seconds beyond which a run on all threads is a slow one."""
+        """Seconds beyond which, but for `_SLACK`, a run on all threads is a slow one."""
         self._until = -math.inf
         """When to try all threads again."""
         self._patience = 1.0

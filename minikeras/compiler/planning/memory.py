@@ -12,7 +12,6 @@ from minikeras.compiler.native.program import Flag, Scratch, Step
 from minikeras.compiler.planning.actions import Action, Call, Check, Jump, Mark
 from minikeras.compiler.planning.buffers import Life, arrange
 from minikeras.compiler.planning.plan import Plan
-from minikeras.compiler.planning.turns import Count
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.tensor import Array, EagerTensor
 
@@ -41,9 +40,9 @@ class Memory:
         self._where = dict(zip(self.temporary, offsets, strict=True))
         self._arena = np.zeros(self.arena_bytes + 64, np.uint8)
         self._shift = -address(self._arena) % 64
-        self.count = Count()
         self.turns = (ctypes.c_int64 * 2)()
-        """What `count` stands for: whether there is another turn, and how many are left."""
+        """Whether there is another turn, and how many are left; plans know it as `count`."""
+        self.count = Scratch(ctypes.sizeof(self.turns))
         turns = self.slot(key_of(self.count))
         self.table = (ctypes.c_uint64 * (max(self.slots.values(), default=0) + 1))()
         for key, offset in self._where.items():

@@ -6,18 +6,17 @@ from typing import Any
 from minikeras.compiler.decomposing.table import decompose
 from minikeras.compiler.fusion.groups import Fusion, Group, reads_in_step
 from minikeras.compiler.fusion.order import Order
-from minikeras.compiler.fusion.views import natural, size
-from minikeras.compiler.lowering.operands import copied
+from minikeras.compiler.fusion.views import size
 from minikeras.compiler.lowering.table import is_native, lower, takes_epilogue
 from minikeras.compiler.native.program import Flag
 from minikeras.compiler.planning.actions import Action, Call, Check
-from minikeras.compiler.planning.repeat import repeated
+from minikeras.compiler.planning.repeat import copy_into, repeated
 from minikeras.compiler.tracing.interpret import Donated
 from minikeras.core.basic import numpy_dtype
 from minikeras.core.dispatch import Node
 from minikeras.core.tensor import EagerTensor, Tensor
 
-_SMALL_RESULT = 1 << 16  # bytes: cheaper to copy than to hand on to Python
+_WRITTEN_BACK = 1 << 16  # bytes: cheaper to copy than to hand on to Python
 
 
 class NotNative(Exception):
@@ -163,8 +162,8 @@ class Plan:
             bytes = size(view.shape) * numpy_dtype(old).itemsize
             if output in self.in_place or old.key in sources or view.source.key in given:
                 continue
-            if bytes <= _SMALL_RESULT:
-                self.actions += copied(view, natural(view.shape), 0, old)
+            if bytes <= _WRITTEN_BACK:
+                self.actions += copy_into(view, old)
                 self.in_place[output] = number
                 found.add(output)
         return found

@@ -34,7 +34,7 @@ def repeated(node: Node, views: Views, plan: Any) -> tuple[list[Action], Aliases
             continue
         else:
             given.append(_like(tensor))
-        actions += _copy(view, given[-1])
+        actions += copy_into(view, given[-1])
     pairs = [(i, i) for i in range(len(carried))]
     test, body = (
         _planned(node.params[name], given, shared, plan)
@@ -71,9 +71,9 @@ def _moved(body: Any, carried: Sequence[Any]) -> list[Action]:
             continue
         if view.source.key in keys:
             between = _like(target)
-            early += _copy(view, between)
+            early += copy_into(view, between)
             view = body.views.of(between)
-        late += _copy(view, target)
+        late += copy_into(view, target)
     return early + late
 
 
@@ -81,7 +81,8 @@ def _like(tensor: Any) -> SymbolicTensor:
     return SymbolicTensor(tuple(tensor.plain_shape), numpy_dtype(tensor))
 
 
-def _copy(view: View, target: Any) -> list[Action]:
+def copy_into(view: View, target: Any) -> list[Action]:
+    """Return what copies all that a view shows into a tensor of its shape."""
     shape = tuple(target.plain_shape)
     assert view.shape == shape
     source = view.source

@@ -7,14 +7,7 @@ from minikeras.compiler.native.program import Kernel, Scratch, Step
 AGAIN, LEFT = 0, 1
 
 
-class Count(Scratch):
-    """The number of turns left, which lies outside of the arena."""
-
-    def __init__(self) -> None:
-        super().__init__(16)
-
-
-def next_turn(count: Count, moves: list[tuple[int, int]]) -> Step:
+def next_turn(count: Scratch, moves: list[tuple[int, int]]) -> Step:
     """Return what moves pointers on and counts.
 
     Args:
